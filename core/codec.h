@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -70,10 +71,17 @@ class Model {
   std::shared_ptr<const Impl> impl_;
 };
 
+// Called with each stage's output as it is made: `rows` rows of `channels` floats, `stride` floats
+// apart. Stages have mimi_ref.py's names ("encoder.3", "encoder_transformer.0", "downsample"); one
+// whose ELU is fused into it is given after the ELU, as "decoder.0+elu".
+using Tap = std::function<void(std::string_view stage, const float* data, int rows, int channels,
+                               std::ptrdiff_t stride)>;
+
 struct StreamOptions {
   Window window = Window::kOffline;
   int threads = 1;
   int block_frames = 0;  // frames worked on at once, 0: the library's choice; never changes a bit
+  Tap tap;
 };
 
 struct EncoderOptions {
