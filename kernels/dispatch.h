@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,6 @@ const std::vector<const KernelTable*>& available();
 const KernelTable& select(std::string_view name = {});
 
 // "AMD EPYC 9B14" or as near as the machine tells.
-std::string_view cpu_name();
+std::string cpu_name();
 
 }  // namespace mimi::kernels

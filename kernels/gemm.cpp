@@ -1,0 +1,141 @@
+#include "kernels/gemm.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "kernels/parallel.h"
+
+namespace mimi::kernels {
+namespace {
+
+// Depth of a panel's block: 384 rows of 32 columns are 48 KB, which stay in the second-level cache
+// while every tile of rows goes by.
+constexpr int kBlockDepth = 384;
+// Rows of A that go by one panel before the next: few enough that they stay in that cache too.
+constexpr int kBlockRows = 192;
+
+// One step along the depth: some taps whole, or a part of one tap.
+struct DepthBlock {
+  int tap, taps;
+  int offset, depth;
+};
+
+DepthBlock block_at(const PackedMatrix& w, int tap, int offset, bool whole) {
+  if (whole) return {0, w.taps(), 0, w.depth()};
+  if (w.depth() > kBlockDepth) return {tap, 1, offset, std::min(kBlockDepth, w.depth() - offset)};
+  return {tap, std::min(kBlockDepth / w.depth(), w.taps() - tap), 0, w.depth()};
+}
+
+Epilogue epilogue_at(const Epilogue& e, int row, int column) {
+  Epilogue moved = e;
+  if (e.residual) moved.residual += row * e.residual_stride + column;
+  if (e.scale) moved.scale += column;
+  if (e.activated) moved.activated += row * e.activated_stride + column;
+  return moved;
+}
+
+// All panels of the range for one block of rows and one block of depth.
+void multiply_block(const PackedMatrix& w, const GemmInput& a, const GemmOutput& out,
+                    const GemmRange& range, const DepthBlock& block) {
+  const bool first = block.tap == 0 && block.offset == 0;
+  const bool last = block.tap + block.taps == w.taps() && block.offset + block.depth == w.depth();
+  const int first_k = block.tap * w.depth() + block.offset;
+  for (int p = range.first_panel; p < range.last_panel; ++p) {
+    const int column = p * w.panel_columns();
+    const int vecs = w.panel_vecs(p);
+    const Epilogue epilogue = epilogue_at(out.epilogue, range.first_row, column);
+    const PanelTask task = {
+        .a = {.data = a.data + range.first_row * a.row_step + block.tap * a.tap_step + block.offset,
+              .row_step = a.row_step,
+              .tap_step = a.tap_step,
+              .taps = block.taps,
+              .depth = block.depth},
+        .rows = range.last_row - range.first_row,
+        .panel = w.panel(p) + std::ptrdiff_t{first_k} * vecs * kLanes,
+        .vecs = vecs,
+        .bias = first ? w.bias(p) : nullptr,
+        .output = out.data + range.first_row * out.stride + column,
+        .output_stride = out.stride,
+        .epilogue = last ? &epilogue : nullptr};
+    w.table().gemm_panel(task);
+  }
+}
+
+}  // namespace
+
+PackedMatrix::PackedMatrix(const KernelTable& table, int taps, int depth, int columns,
+                           const std::function<float(int k, int column)>& weight,
+                           std::span<const float> bias, float padding_bias)
+    : table_(&table), taps_(taps), depth_(depth), columns_(columns) {
+  assert(bias.empty() || bias.size() == static_cast<std::size_t>(columns));
+  const int padded = (columns + kLanes - 1) / kLanes * kLanes;
+  const int total_depth = taps * depth;
+  weights_ =
+      AlignedFloats(static_cast<std::size_t>(total_depth) * static_cast<std::size_t>(padded));
+  bias_ = AlignedFloats(static_cast<std::size_t>(padded));
+  std::copy(bias.begin(), bias.end(), bias_.data());
+  std::fill(bias_.data() + columns, bias_.data() + padded, padding_bias);
+  float* out = weights_.data();
+  for (int p = 0; p < panels(); ++p) {
+    const int width = panel_vecs(p) * kLanes;
+    const int first = p * panel_columns();
+    const int valid = std::min(width, columns - first);
+    for (int k = 0; k < total_depth; ++k, out += width) {
+      for (int c = 0; c < valid; ++c) out[c] = weight(k, first + c);
+    }
+  }
+}
+
+int PackedMatrix::panels() const { return (columns_ + panel_columns() - 1) / panel_columns(); }
+
+int PackedMatrix::panel_vecs(int panel) const {
+  const int remaining = columns_ - panel * panel_columns();
+  return std::min(table_->panel_vecs, (remaining + kLanes - 1) / kLanes);
+}
+
+const float* PackedMatrix::panel(int panel) const {
+  return weights_.data() + std::ptrdiff_t{panel} * panel_columns() * taps_ * depth_;
+}
+
+void gemm(const PackedMatrix& w, const GemmInput& a, const GemmOutput& out,
+          const GemmRange& range) {
+  assert(a.taps == w.taps() && a.depth == w.depth());
+  const int total_depth = w.taps() * w.depth();
+  for (int row = range.first_row; row < range.last_row; row += kBlockRows) {
+    const int last_row = std::min(row + kBlockRows, range.last_row);
+    // One tile of rows gains nothing from coming back to a block of weights.
+    const bool whole = total_depth <= 2 * kBlockDepth || last_row - row <= w.table().tile_rows;
+    for (int tap = 0, offset = 0; tap < w.taps();) {
+      const DepthBlock block = block_at(w, tap, offset, whole);
+      multiply_block(w, a, out, {row, last_row, range.first_panel, range.last_panel}, block);
+      offset += block.depth;
+      if (offset == w.depth()) {
+        tap += block.taps;
+        offset = 0;
+      }
+    }
+  }
+}
+
+void parallel_gemm(int threads, const PackedMatrix& w, const GemmInput& a, int rows,
+                   const GemmOutput& out) {
+  // Several tasks a thread even out a busy machine. Large weights are cut by panels, so that no
+  // two threads read the same ones; many rows by rows.
+  const int parts = threads == 1 ? 1 : 4 * threads;
+  const std::size_t input_bytes =
+      static_cast<std::size_t>(rows) * static_cast<std::size_t>(a.row_step) * sizeof(float);
+  const bool by_panels = w.panels() >= threads && (w.bytes() > input_bytes || rows < parts);
+  const int units = by_panels ? w.panels() : rows;
+  const int tasks = std::min(parts, units);
+  parallel_for(threads, tasks, [&](int task, int) {
+    const int first = static_cast<int>(std::int64_t{units} * task / tasks);
+    const int last = static_cast<int>(std::int64_t{units} * (task + 1) / tasks);
+    if (by_panels) {
+      gemm(w, a, out, {0, rows, first, last});
+    } else {
+      gemm(w, a, out, {first, last, 0, w.panels()});
+    }
+  });
+}
+
+}  // namespace mimi::kernels

@@ -1,0 +1,28 @@
+// Exports its table and nothing else: everything here is compiled for one instruction set, and must
+// not be picked by the linker for another. Hence no library headers beyond the intrinsics.
+#include "kernels/simd_neon.h"
+
+namespace {
+// 5 x 1 sums of four registers each, 4 columns and 1 broadcast: 25 of 32 registers.
+constexpr int kTileRows = 5;
+constexpr int kPanelVecs = 1;
+constexpr int kPeakVecs = 6;  // independent chains of Vecs that measure the peak
+}  // namespace
+
+#include "kernels/gemm_tile.h"
+#include "kernels/row_ops.h"
+
+namespace mimi::kernels {
+extern const KernelTable kNeonTable;
+const KernelTable kNeonTable = {
+    .name = "neon",
+    .panel_vecs = kPanelVecs,
+    .tile_rows = kTileRows,
+    .gemm_panel = gemm_panel,
+    .nearest = nearest,
+    .dot_rows = dot_rows,
+    .layer_norm = layer_norm,
+    .attention = attention,
+    .multiply_add_peak = multiply_add_peak,
+};
+}  // namespace mimi::kernels

@@ -1,0 +1,28 @@
+// The one place that starts threads.
+#pragma once
+
+#include <type_traits>
+
+namespace mimi::kernels {
+
+// A callable by reference: body(task, worker).
+class TaskRef {
+ public:
+  template <typename Body>
+  TaskRef(const Body& body)  // NOLINT(google-explicit-constructor): a view, as std::string_view is
+      : body_(&body), call_([](const void* b, int task, int worker) {
+          (*static_cast<const Body*>(b))(task, worker);
+        }) {}
+  void operator()(int task, int worker) const { call_(body_, task, worker); }
+
+ private:
+  const void* body_;
+  void (*call_)(const void*, int, int);
+};
+
+// Calls body(task, worker) once for each task in [0, tasks), on up to `threads` threads at once;
+// worker is in [0, threads) and no two calls at one time have the same. Returns when all are done.
+// Every thread has the floating-point mode of ScopedFloatMode. The body must not throw.
+void parallel_for(int threads, int tasks, TaskRef body);
+
+}  // namespace mimi::kernels
