@@ -1,0 +1,102 @@
+// The weights of a Mimi checkpoint under one set of names, whichever layout the file has.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/config.h"
+
+namespace mimi {
+
+// Values of one tensor, row by row: a view of the mapped file or, where the file holds another type
+// or order, values of its own. A view is valid while the Checkpoint lives.
+class Floats {
+ public:
+  Floats() = default;
+  explicit Floats(std::span<const float> mapped) : view_(mapped) {}
+  Floats(std::unique_ptr<float[]> values, std::size_t count)
+      : owned_(std::move(values)), view_(owned_.get(), count) {}
+
+  std::span<const float> view() const { return view_; }
+  std::size_t size() const { return view_.size(); }
+  bool is_mapped() const { return owned_ == nullptr; }
+
+ private:
+  std::unique_ptr<float[]> owned_;
+  std::span<const float> view_;
+};
+
+// An open checkpoint. The canonical names are Hugging Face's, with one change: a codebook is the
+// single tensor "<prefix>.embed", embed_sum / max(cluster_usage, 1e-5) in float32. A file in
+// Kyutai's layout is renamed on opening; its fused q, k, v are split, and the rows of q and k
+// reordered from interleaved rotary pairs (2i, 2i + 1) to halves (i, i + head_dim / 2).
+//
+// Every tensor is checked to be finite as it is read. Any number of threads may read at once.
+class Checkpoint {
+ public:
+  // `path` is a folder with config.json and model.safetensors, or a .safetensors file: in Hugging
+  // Face's layout with config.json beside it, or in Kyutai's, whose dimensions follow from the
+  // tensors' shapes and whose constants are the published Mimi's (8 heads, window 250, rope theta
+  // 10000, dilation growth 2, norm eps 1e-5, 24 kHz) whatever lies beside it.
+  static Checkpoint open(const std::string& path);
+  // A file's content that outlives the Checkpoint, in Hugging Face's layout. `name` is its name, in
+  // messages too.
+  static Checkpoint from_memory(std::span<const std::byte> safetensors,
+                                std::string_view config_json, const std::string& name);
+
+  Checkpoint(Checkpoint&&) noexcept;
+  Checkpoint& operator=(Checkpoint&&) noexcept;
+  ~Checkpoint();
+
+  const Config& config() const;
+  const std::string& name() const;  // the hub's name in a hub's cache, else the folder's or file's
+
+  // The tensor `name`, widened to float32. Throws Error, naming file, tensor, found and expected,
+  // when it is missing, of another shape, not F32, F16 or BF16, or not finite.
+  Floats tensor(std::string_view name, std::span<const std::int64_t> shape) const;
+  Floats tensor(std::string_view name, std::initializer_list<std::int64_t> shape) const {
+    return tensor(name, std::span(shape.begin(), shape.size()));
+  }
+  // [codebook_size x codebook_dim]; `prefix` ends in ".layers.3.codebook". Takes "<prefix>.embed"
+  // as it is where the file has it.
+  Floats codebook(std::string_view prefix) const;
+
+  // Throws Error naming the tensors that nothing has read. Codebooks' "initialized" flags count as
+  // read: they only steer training.
+  void expect_all_used() const;
+
+  // Identifies what decides the results: the same for both layouts, and for a BF16 or F16 file and
+  // the same values in F32. It is the CRC32C of an ASCII text of lines, each ended by "\n":
+  //
+  //   mimi-model 1
+  //   sampling_rate 24000
+  //   ...
+  //   tensor <name> <shape, joined by commas> <CRC32C of the values, 8 lower-case hex digits>
+  //   ...
+  //
+  // After the first line comes a line "<key> <value>" for each of sampling_rate, audio_channels,
+  // hidden_size, num_filters, num_residual_layers, upsampling_ratios (joined by commas),
+  // kernel_size, last_kernel_size, residual_kernel_size, dilation_growth_rate, compress,
+  // codebook_size, codebook_dim, num_quantizers, num_semantic_quantizers, num_hidden_layers,
+  // intermediate_size, num_attention_heads, sliding_window, norm_eps, rope_theta, in this order;
+  // whole numbers in decimal, norm_eps and rope_theta as C's "%.17g" prints them. Then a line for
+  // each canonical tensor, codebooks' flags left out, in ascending order of the names' bytes; its
+  // CRC32C is over its values as little-endian float32, row by row. Tensors read before cost
+  // nothing; the others are read now.
+  std::uint32_t fingerprint() const;
+
+  std::int64_t parameters() const;  // values in all canonical tensors
+
+ private:
+  struct Impl;
+  explicit Checkpoint(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mimi
