@@ -1,0 +1,58 @@
+#include "core/crc32c.h"
+
+#include <array>
+
+namespace mimi {
+namespace {
+
+constexpr std::uint32_t kPolynomial = 0x82F63B78;  // 0x1EDC6F41, bit-reversed
+constexpr std::size_t kSlices = 8;
+
+using Table = std::array<std::uint32_t, 256>;
+
+// tables[s][b]: what byte b contributes when s more bytes follow it.
+constexpr std::array<Table, kSlices> make_tables() {
+  std::array<Table, kSlices> tables{};
+  for (std::uint32_t byte = 0; byte < 256; ++byte) {
+    std::uint32_t crc = byte;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? kPolynomial : 0);
+    tables[0][byte] = crc;
+  }
+  for (std::size_t slice = 1; slice < kSlices; ++slice) {
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+      const std::uint32_t crc = tables[slice - 1][byte];
+      tables[slice][byte] = (crc >> 8) ^ tables[0][crc & 0xFF];
+    }
+  }
+  return tables;
+}
+
+constexpr std::array<Table, kSlices> kTables = make_tables();
+
+// Written with shifts, so that the order of bytes is the same on every machine; compilers turn it
+// into one load where they can.
+std::uint32_t load_u32(const std::byte* bytes) {
+  return std::to_integer<std::uint32_t>(bytes[0]) | std::to_integer<std::uint32_t>(bytes[1]) << 8 |
+         std::to_integer<std::uint32_t>(bytes[2]) << 16 |
+         std::to_integer<std::uint32_t>(bytes[3]) << 24;
+}
+
+}  // namespace
+
+std::uint32_t crc32c(std::uint32_t crc, std::span<const std::byte> bytes) {
+  crc = ~crc;
+  while (bytes.size() >= kSlices) {
+    const std::uint32_t low = crc ^ load_u32(bytes.data());
+    const std::uint32_t high = load_u32(bytes.data() + 4);
+    crc = kTables[7][low & 0xFF] ^ kTables[6][(low >> 8) & 0xFF] ^ kTables[5][(low >> 16) & 0xFF] ^
+          kTables[4][low >> 24] ^ kTables[3][high & 0xFF] ^ kTables[2][(high >> 8) & 0xFF] ^
+          kTables[1][(high >> 16) & 0xFF] ^ kTables[0][high >> 24];
+    bytes = bytes.subspan(kSlices);
+  }
+  for (const std::byte byte : bytes) {
+    crc = (crc >> 8) ^ kTables[0][(crc ^ std::to_integer<std::uint32_t>(byte)) & 0xFF];
+  }
+  return ~crc;
+}
+
+}  // namespace mimi

@@ -1,0 +1,14 @@
+// CRC-32C (Castagnoli): the checksum of `.mimi` files and of model fingerprints.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace mimi {
+
+// Extends `crc`, the checksum of what came before (0 at the start), by `bytes`:
+// crc32c(crc32c(0, a), b) is the checksum of a followed by b. That of "123456789" is 0xE3069283.
+std::uint32_t crc32c(std::uint32_t crc, std::span<const std::byte> bytes);
+
+}  // namespace mimi
