@@ -35,11 +35,11 @@ struct Config {
   int sliding_window = 250;  // steps that attention sees, itself included
   double norm_eps = 1e-5;
   double rope_theta = 10000.0;
-  double frame_rate = 12.5;  // frames a second
 
   int head_dim() const { return hidden_size / num_attention_heads; }
   int hop_samples() const;    // samples a SEANet step stands for: 960
   int frame_samples() const;  // samples a frame of codes stands for: 1920
+  double frame_rate() const;  // frames of codes a second: 12.5
 };
 
 // Reads the text of a config.json. Throws Error, naming `source`, the key, what was found and what
