@@ -1,0 +1,70 @@
+# The tests: one program of doctest cases, run file by file; small programs that Python tests
+# compare with; and the Python tests.
+
+find_path(MIMI_DOCTEST_INCLUDE_DIR doctest/doctest.h REQUIRED)
+# Debian's own Python, which has Debian's NumPy, whatever else PATH offers.
+set(MIMI_PYTHON /usr/bin/python3)
+
+set(test_environment
+    MIMI_BUILD_DIR=${PROJECT_BINARY_DIR} MIMI_SOURCE_DIR=${PROJECT_SOURCE_DIR}
+    MIMI_TEST_MODELS=${MIMI_TEST_MODELS})
+if(TARGET mimi)
+  list(APPEND test_environment MIMI_BIN=$<TARGET_FILE:mimi>)
+endif()
+
+add_test(NAME make_models COMMAND ${MIMI_PYTHON} ${PROJECT_SOURCE_DIR}/tests/make_models.py
+                                  ${MIMI_TEST_MODELS})
+set_tests_properties(make_models PROPERTIES FIXTURES_SETUP models)
+
+function(mimi_set_up_test name)
+  set_tests_properties(${name} PROPERTIES ENVIRONMENT "${test_environment}" FIXTURES_REQUIRED models)
+endfunction()
+
+# Without the command line (a cross build), what includes it is left out.
+function(mimi_tests_that_build result)
+  set(sources ${ARGN})
+  if(NOT MIMI_BUILD_CLI)
+    foreach(source IN LISTS ARGN)
+      file(STRINGS ${source} cli_includes REGEX "#include \"cli/")
+      if(cli_includes)
+        list(REMOVE_ITEM sources ${source})
+      endif()
+    endforeach()
+  endif()
+  set(${result} ${sources} PARENT_SCOPE)
+endfunction()
+
+file(GLOB test_sources CONFIGURE_DEPENDS tests/test_*.cpp)
+list(REMOVE_ITEM test_sources ${PROJECT_SOURCE_DIR}/tests/test_main.cpp)
+mimi_tests_that_build(test_sources ${test_sources})
+
+add_executable(mimi_tests tests/test_main.cpp ${test_sources})
+target_include_directories(mimi_tests SYSTEM PRIVATE ${MIMI_DOCTEST_INCLUDE_DIR}
+                                                     ${MIMI_JSON_INCLUDE_DIR})
+target_link_libraries(mimi_tests PRIVATE libmimi)
+if(MIMI_BUILD_CLI)
+  target_link_libraries(mimi_tests PRIVATE mimi_cli)
+endif()
+
+foreach(source IN LISTS test_sources)
+  cmake_path(GET source STEM name)
+  add_test(NAME ${name} COMMAND mimi_tests --source-file=*/${name}.cpp)
+  mimi_set_up_test(${name})
+endforeach()
+
+file(GLOB writer_sources CONFIGURE_DEPENDS tests/write_*.cpp)
+mimi_tests_that_build(writer_sources ${writer_sources})
+foreach(source IN LISTS writer_sources)
+  cmake_path(GET source STEM name)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE libmimi)
+endforeach()
+
+if(MIMI_BUILD_CLI)
+  file(GLOB python_tests CONFIGURE_DEPENDS tests/test_*.py)
+  foreach(source IN LISTS python_tests)
+    cmake_path(GET source STEM name)
+    add_test(NAME ${name}.py COMMAND ${MIMI_PYTHON} ${source})
+    mimi_set_up_test(${name}.py)
+  endforeach()
+endif()
