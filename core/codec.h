@@ -28,9 +28,9 @@ namespace mimi {
 
 // How far attention looks back. Public implementations disagree after the first 10 s.
 enum class Window {
-  kOffline,        // a step and the 249 before it: PyTorch on a whole file
+  kOffline,         // a step and the 249 before it: PyTorch on a whole file
   kMoshiStreaming,  // one less on the first step of each frame: PyTorch frame by frame
-  kRust,           // a step and the 250 before it: rustymimi
+  kRust,            // a step and the 250 before it: rustymimi
 };
 Window parse_window(std::string_view name);  // "offline", "moshi-streaming" or "rust"
 std::string_view window_name(Window window);
@@ -38,7 +38,7 @@ std::string_view window_name(Window window);
 struct ModelInfo {
   std::string name;           // what `--model` named: a hub's name, or the folder's or file's own
   std::uint32_t fingerprint;  // CRC32C of everything that decides the results; see core/FORMAT.md
-  int sample_rate_hz;         // 24000
+  int sample_rate;            // 24000, in Hz
   int frame_samples;          // 1920
   int levels;                 // 32
   int codebook_size;          // 2048
@@ -90,7 +90,8 @@ struct EncoderOptions {
 };
 
 struct DecoderOptions {
-  std::vector<int> levels;  // which level each code of a frame is, ascending: {0, 3, 4} or first_levels(8)
+  std::vector<int>
+      levels;  // which level each code of a frame is, ascending: {0, 3, 4} or first_levels(8)
   StreamOptions stream;
 };
 std::vector<int> first_levels(int count);  // {0, 1, ..., count - 1}

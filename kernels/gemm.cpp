@@ -20,30 +20,22 @@ struct DepthBlock {
   int offset, depth;
 };
 
-DepthBlock block_at(const PackedMatrix& w, int tap, int offset, bool whole) {
-  if (whole) return {0, w.taps(), 0, w.depth()};
-  if (w.depth() > kBlockDepth) return {tap, 1, offset, std::min(kBlockDepth, w.depth() - offset)};
-  return {tap, std::min(kBlockDepth / w.depth(), w.taps() - tap), 0, w.depth()};
-}
-
-Epilogue epilogue_at(const Epilogue& e, int row, int column) {
-  Epilogue moved = e;
-  if (e.residual) moved.residual += row * e.residual_stride + column;
-  if (e.scale) moved.scale += column;
-  if (e.activated) moved.activated += row * e.activated_stride + column;
-  return moved;
+DepthBlock block_at(const GemmInput& a, int tap, int offset, bool whole) {
+  if (whole) return {0, a.taps, 0, a.depth};
+  if (a.depth > kBlockDepth) return {tap, 1, offset, std::min(kBlockDepth, a.depth - offset)};
+  return {tap, std::min(kBlockDepth / a.depth, a.taps - tap), 0, a.depth};
 }
 
 // All panels of the range for one block of rows and one block of depth.
 void multiply_block(const PackedMatrix& w, const GemmInput& a, const GemmOutput& out,
                     const GemmRange& range, const DepthBlock& block) {
   const bool first = block.tap == 0 && block.offset == 0;
-  const bool last = block.tap + block.taps == w.taps() && block.offset + block.depth == w.depth();
-  const int first_k = block.tap * w.depth() + block.offset;
+  const bool last = block.tap + block.taps == a.taps && block.offset + block.depth == a.depth;
+  const int first_k = block.tap * a.depth + block.offset;
   for (int p = range.first_panel; p < range.last_panel; ++p) {
     const int column = p * w.panel_columns();
     const int vecs = w.panel_vecs(p);
-    const Epilogue epilogue = epilogue_at(out.epilogue, range.first_row, column);
+    const GemmOutput corner = output_at(out, range.first_row, column);
     const PanelTask task = {
         .a = {.data = a.data + range.first_row * a.row_step + block.tap * a.tap_step + block.offset,
               .row_step = a.row_step,
@@ -54,39 +46,37 @@ void multiply_block(const PackedMatrix& w, const GemmInput& a, const GemmOutput&
         .panel = w.panel(p) + std::ptrdiff_t{first_k} * vecs * kLanes,
         .vecs = vecs,
         .bias = first ? w.bias(p) : nullptr,
-        .output = out.data + range.first_row * out.stride + column,
+        .output = corner.data,
         .output_stride = out.stride,
-        .epilogue = last ? &epilogue : nullptr};
+        .epilogue = last ? &corner.epilogue : nullptr};
     w.table().gemm_panel(task);
   }
 }
 
 }  // namespace
 
-PackedMatrix::PackedMatrix(const KernelTable& table, int taps, int depth, int columns,
-                           const std::function<float(int k, int column)>& weight,
+PackedMatrix::PackedMatrix(const KernelTable& table, const WeightLayout& layout,
                            std::span<const float> bias, float padding_bias)
-    : table_(&table), taps_(taps), depth_(depth), columns_(columns) {
-  assert(bias.empty() || bias.size() == static_cast<std::size_t>(columns));
-  const int padded = (columns + kLanes - 1) / kLanes * kLanes;
-  const int total_depth = taps * depth;
-  weights_ =
-      AlignedFloats(static_cast<std::size_t>(total_depth) * static_cast<std::size_t>(padded));
-  bias_ = AlignedFloats(static_cast<std::size_t>(padded));
+    : table_(&table), depth_(layout.taps * layout.depth), columns_(layout.columns) {
+  assert(bias.empty() || bias.size() == static_cast<std::size_t>(columns_));
+  const auto padded = static_cast<std::size_t>((columns_ + kLanes - 1) / kLanes * kLanes);
+  weights_ = AlignedFloats(static_cast<std::size_t>(depth_) * padded);
+  bias_ = AlignedFloats(padded);
   std::copy(bias.begin(), bias.end(), bias_.data());
-  std::fill(bias_.data() + columns, bias_.data() + padded, padding_bias);
+  std::fill(bias_.data() + columns_, bias_.data() + padded, padding_bias);
   float* out = weights_.data();
   for (int p = 0; p < panels(); ++p) {
     const int width = panel_vecs(p) * kLanes;
-    const int first = p * panel_columns();
-    const int valid = std::min(width, columns - first);
-    for (int k = 0; k < total_depth; ++k, out += width) {
-      for (int c = 0; c < valid; ++c) out[c] = weight(k, first + c);
+    const int valid = std::min(width, columns_ - p * panel_columns());
+    const float* column = layout.data + p * panel_columns() * layout.column_step;
+    for (int tap = 0; tap < layout.taps; ++tap) {
+      const float* row = column + tap * layout.tap_step;
+      for (int d = 0; d < layout.depth; ++d, row += layout.depth_step, out += width) {
+        for (int c = 0; c < valid; ++c) out[c] = row[c * layout.column_step];
+      }
     }
   }
 }
-
-int PackedMatrix::panels() const { return (columns_ + panel_columns() - 1) / panel_columns(); }
 
 int PackedMatrix::panel_vecs(int panel) const {
   const int remaining = columns_ - panel * panel_columns();
@@ -94,22 +84,31 @@ int PackedMatrix::panel_vecs(int panel) const {
 }
 
 const float* PackedMatrix::panel(int panel) const {
-  return weights_.data() + std::ptrdiff_t{panel} * panel_columns() * taps_ * depth_;
+  return weights_.data() + std::ptrdiff_t{panel} * panel_columns() * depth_;
+}
+
+GemmOutput output_at(const GemmOutput& output, std::ptrdiff_t row, std::ptrdiff_t column) {
+  GemmOutput moved = output;
+  moved.data += row * output.stride + column;
+  Epilogue& e = moved.epilogue;
+  if (e.residual) e.residual += row * e.residual_stride + column;
+  if (e.scale) e.scale += column;
+  if (e.activated) e.activated += row * e.activated_stride + column;
+  return moved;
 }
 
 void gemm(const PackedMatrix& w, const GemmInput& a, const GemmOutput& out,
           const GemmRange& range) {
-  assert(a.taps == w.taps() && a.depth == w.depth());
-  const int total_depth = w.taps() * w.depth();
+  assert(a.taps * a.depth == w.depth());
   for (int row = range.first_row; row < range.last_row; row += kBlockRows) {
     const int last_row = std::min(row + kBlockRows, range.last_row);
     // One tile of rows gains nothing from coming back to a block of weights.
     const bool whole = total_depth <= 2 * kBlockDepth || last_row - row <= w.table().tile_rows;
-    for (int tap = 0, offset = 0; tap < w.taps();) {
-      const DepthBlock block = block_at(w, tap, offset, whole);
+    for (int tap = 0, offset = 0; tap < a.taps;) {
+      const DepthBlock block = block_at(a, tap, offset, whole);
       multiply_block(w, a, out, {row, last_row, range.first_panel, range.last_panel}, block);
       offset += block.depth;
-      if (offset == w.depth()) {
+      if (offset == a.depth) {
         tap += block.taps;
         offset = 0;
       }

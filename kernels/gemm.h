@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <span>
 
 #include "kernels/aligned.h"
@@ -10,31 +9,39 @@
 
 namespace mimi::kernels {
 
-// Weights of [taps * depth] x columns, packed for one KernelTable into panels that lie one after
-// the other, each [taps * depth][its width]; columns beyond the last are zero.
+// Where a matrix to be packed lies: the value for tap t, depth d and column c is at
+// data + t * tap_step + d * depth_step + c * column_step.
+struct WeightLayout {
+  const float* data;
+  std::ptrdiff_t tap_step, depth_step, column_step;
+  int taps, depth, columns;
+};
+
+// Weights of depth x columns, packed for one KernelTable into panels that lie one after the other,
+// each [depth][its width]; columns beyond the last are zero. The taps' depths are joined.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
-  // weight(k, column) gives the matrix's values; bias is [columns], or empty for zeros.
-  // `padding_bias` is the bias of the columns that fill the last panel.
-  PackedMatrix(const KernelTable& table, int taps, int depth, int columns,
-               const std::function<float(int k, int column)>& weight, std::span<const float> bias,
+  // `bias` is [columns], or empty for zeros; `padding_bias` is that of the columns that fill the
+  // last panel.
+  PackedMatrix(const KernelTable& table, const WeightLayout& layout, std::span<const float> bias,
                float padding_bias = 0.0f);
 
   const KernelTable& table() const { return *table_; }
-  int taps() const { return taps_; }
-  int depth() const { return depth_; }  // of one tap
+  int depth() const { return depth_; }  // of all taps together
   int columns() const { return columns_; }
-  int panels() const;
+  int panel_columns() const { return table_->panel_vecs * kLanes; }
+  int panels() const { return (columns_ + panel_columns() - 1) / panel_columns(); }
   int panel_vecs(int panel) const;
   const float* panel(int panel) const;
   const float* bias(int panel) const { return bias_.data() + panel * panel_columns(); }
-  int panel_columns() const { return table_->panel_vecs * kLanes; }
   std::size_t bytes() const { return weights_.size() * sizeof(float); }
+  // Floating-point operations for each row of A.
+  double flop_per_row() const { return 2.0 * depth_ * columns_; }
 
  private:
   const KernelTable* table_ = nullptr;
-  int taps_ = 0, depth_ = 0, columns_ = 0;
+  int depth_ = 0, columns_ = 0;
   AlignedFloats weights_;
   AlignedFloats bias_;
 };
@@ -52,8 +59,11 @@ struct GemmOutput {
   Epilogue epilogue;
 };
 
-// output = epilogue(bias + A W) within `range`, on the calling thread. `a.taps` and `a.depth` are
-// the weights'. The output's padding columns become the epilogue of 0.
+// The same, but with row 0 and column 0 moved to `row` and `column`.
+GemmOutput output_at(const GemmOutput& output, std::ptrdiff_t row, std::ptrdiff_t column = 0);
+
+// output = epilogue(bias + A W) within `range`, on the calling thread; a.taps * a.depth is the
+// weights' depth. The output's padding columns become the epilogue of 0.
 void gemm(const PackedMatrix& weights, const GemmInput& a, const GemmOutput& output,
           const GemmRange& range);
 

@@ -1,0 +1,61 @@
+// The convolutions of Mimi as matrix products over time-major rows: causal ones whose rows overlap,
+// and transposed ones with kernel = 2 * stride, which are `stride` products over pairs of rows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/checkpoint.h"
+#include "core/row_buffer.h"
+#include "kernels/gemm.h"
+
+namespace mimi {
+
+struct ConvShape {
+  int in_channels, out_channels;
+  int kernel;
+  int stride = 1;
+  int dilation = 1;
+};
+
+// out[t] = bias + sum over taps j of W[:, :, j] in[t * stride + j * dilation - history].
+class CausalConv {
+ public:
+  CausalConv() = default;
+  // Reads `name`.weight, [out x in x kernel], and `name`.bias where has_bias.
+  CausalConv(const kernels::KernelTable& table, const Checkpoint& checkpoint,
+             const std::string& name, const ConvShape& shape, bool has_bias = true);
+
+  const ConvShape& shape() const { return shape_; }
+  const kernels::PackedMatrix& weights() const { return weights_; }
+  // Past rows that the first new one needs.
+  int history() const { return (shape_.kernel - 1) * shape_.dilation + 1 - shape_.stride; }
+  // The rows that the product reads for output row 0 on, where that needs `input`'s row `first`.
+  kernels::GemmInput rows_of(const RowBuffer& input, int first = 0) const;
+
+ private:
+  ConvShape shape_{};
+  kernels::PackedMatrix weights_;
+};
+
+// out[t * stride + j] = bias + W[:, :, j + stride] in[t - 1] + W[:, :, j] in[t], 0 <= j < stride.
+class TransposedConv {
+ public:
+  static constexpr int kHistory = 1;
+
+  TransposedConv() = default;
+  // Reads `name`.weight, [in x out x 2 * stride], and `name`.bias.
+  TransposedConv(const kernels::KernelTable& table, const Checkpoint& checkpoint,
+                 const std::string& name, int in_channels, int out_channels, int stride);
+
+  int stride() const { return static_cast<int>(phases_.size()); }
+  double flop_per_row() const { return phases_.front().flop_per_row() * stride(); }
+  // `rows` input rows from `first` on give rows * stride() output rows.
+  void run(int threads, const RowBuffer& input, int first, int rows,
+           const kernels::GemmOutput& output) const;
+
+ private:
+  std::vector<kernels::PackedMatrix> phases_;  // one for each j
+};
+
+}  // namespace mimi

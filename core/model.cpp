@@ -1,0 +1,124 @@
+#include "core/model.h"
+
+#include <chrono>
+#include <numeric>
+#include <stdexcept>
+
+#include "core/checkpoint.h"
+#include "core/embedded_model.h"
+#include "kernels/dispatch.h"
+#include "kernels/float_mode.h"
+
+namespace mimi {
+namespace {
+
+const kernels::KernelTable& select_table(const ModelOptions& options) {
+  try {
+    return kernels::select(options.isa);
+  } catch (const std::invalid_argument& e) {
+    throw Error(e.what());
+  }
+}
+
+Model load(const Checkpoint& checkpoint, const ModelOptions& options) {
+  const kernels::ScopedFloatMode mode;
+  return Model(std::make_shared<const Model::Impl>(select_table(options), checkpoint));
+}
+
+double now_seconds() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(now).count();
+}
+
+}  // namespace
+
+Model::Impl::Impl(const kernels::KernelTable& kernel_table, const Checkpoint& checkpoint)
+    : table(&kernel_table),
+      encoder(kernel_table, checkpoint),
+      encoder_transformer(kernel_table, checkpoint, "encoder_transformer"),
+      downsample(kernel_table, checkpoint, "downsample.conv",
+                 {.in_channels = checkpoint.config().hidden_size,
+                  .out_channels = checkpoint.config().hidden_size,
+                  .kernel = 4,
+                  .stride = 2},
+                 /*has_bias=*/false),
+      quantizer(kernel_table, checkpoint),
+      upsample(checkpoint),
+      decoder_transformer(kernel_table, checkpoint, "decoder_transformer"),
+      decoder(kernel_table, checkpoint) {
+  checkpoint.expect_all_used();
+  const Config& config = checkpoint.config();
+  info = {.name = checkpoint.name(),
+          .fingerprint = checkpoint.fingerprint(),
+          .sample_rate = config.sampling_rate,
+          .frame_samples = config.frame_samples(),
+          .levels = config.num_quantizers,
+          .codebook_size = config.codebook_size,
+          .parameters = checkpoint.parameters()};
+}
+
+Model::Model(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+
+Model Model::open(const std::string& path, const ModelOptions& options) {
+  return load(Checkpoint::open(path), options);
+}
+
+Model Model::embedded(const ModelOptions& options) {
+  return load(
+      Checkpoint::from_memory(embedded_model_weights(), embedded_model_config(), "mimi-small"),
+      options);
+}
+
+const ModelInfo& Model::info() const { return impl_->info; }
+
+std::string_view Model::isa() const { return impl_->table->name; }
+
+Window parse_window(std::string_view name) {
+  for (const Window window : {Window::kOffline, Window::kMoshiStreaming, Window::kRust}) {
+    if (name == window_name(window)) return window;
+  }
+  throw Error("unknown window '" + std::string(name) +
+              "'; expected offline, moshi-streaming or rust");
+}
+
+std::string_view window_name(Window window) {
+  switch (window) {
+    case Window::kOffline:
+      return "offline";
+    case Window::kMoshiStreaming:
+      return "moshi-streaming";
+    case Window::kRust:
+      break;
+  }
+  return "rust";
+}
+
+std::vector<int> first_levels(int count) {
+  std::vector<int> levels(static_cast<std::size_t>(count));
+  std::iota(levels.begin(), levels.end(), 0);
+  return levels;
+}
+
+int checked_block_frames(const StreamOptions& options) {
+  // Enough for the widest layers to be read seldom; the memory for it is a few megabytes.
+  constexpr int kDefaultBlockFrames = 32;
+  constexpr int kMostBlockFrames = 1024;
+  constexpr int kMostThreads = 1024;
+  if (options.threads < 1 || options.threads > kMostThreads) {
+    throw Error("threads: found " + std::to_string(options.threads) + ", expected 1 to " +
+                std::to_string(kMostThreads));
+  }
+  if (options.block_frames < 0 || options.block_frames > kMostBlockFrames) {
+    throw Error("block frames: found " + std::to_string(options.block_frames) + ", expected 0 to " +
+                std::to_string(kMostBlockFrames));
+  }
+  return options.block_frames == 0 ? kDefaultBlockFrames : options.block_frames;
+}
+
+StageTimer::StageTimer(StageCost& cost, double flop) : cost_(cost), start_seconds_(now_seconds()) {
+  cost_.flop += flop;
+}
+
+StageTimer::~StageTimer() { cost_.seconds += now_seconds() - start_seconds_; }
+
+}  // namespace mimi

@@ -1,0 +1,171 @@
+#include "core/quantizer.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/linear.h"
+#include "kernels/parallel.h"
+
+namespace mimi {
+namespace {
+
+using kernels::KernelTable;
+using kernels::PackedMatrix;
+
+PackedMatrix read_projection(const KernelTable& table, const Checkpoint& checkpoint,
+                             const std::string& name, int depth, int columns) {
+  const Floats weight = checkpoint.tensor(name + ".weight", {columns, depth, 1});
+  return pack_linear(table, weight.view(), depth, columns);
+}
+
+}  // namespace
+
+Codebook::Codebook(const KernelTable& table, const Floats& entries, int size, int dim)
+    : stride_(row_stride(dim)),
+      entries_(static_cast<std::size_t>(size) * static_cast<std::size_t>(stride_)) {
+  std::vector<float> half_norms(static_cast<std::size_t>(size));
+  for (int c = 0; c < size; ++c) {
+    const float* entry = entries.view().data() + std::ptrdiff_t{c} * dim;
+    std::copy_n(entry, dim, entries_.data() + c * stride_);
+    double norm = 0;
+    for (int d = 0; d < dim; ++d) norm += static_cast<double>(entry[d]) * entry[d];
+    half_norms[static_cast<std::size_t>(c)] = static_cast<float>(-0.5 * norm);
+  }
+  scores_ = pack_linear(table, entries.view(), dim, size, half_norms,
+                        -std::numeric_limits<float>::infinity());
+}
+
+ResidualQuantizer::ResidualQuantizer(const KernelTable& table, const Checkpoint& checkpoint,
+                                     const std::string& name, int levels) {
+  const Config& config = checkpoint.config();
+  const int hidden = config.hidden_size, dim = config.codebook_dim;
+  input_projection = read_projection(table, checkpoint, name + ".input_proj", hidden, dim);
+  output_projection = read_projection(table, checkpoint, name + ".output_proj", dim, hidden);
+  for (int level = 0; level < levels; ++level) {
+    const std::string prefix = name + ".layers." + std::to_string(level) + ".codebook";
+    codebooks.emplace_back(table, checkpoint.codebook(prefix), config.codebook_size, dim);
+  }
+}
+
+Quantizer::Quantizer(const KernelTable& table, const Checkpoint& checkpoint)
+    : semantic_levels(checkpoint.config().num_semantic_quantizers),
+      levels(checkpoint.config().num_quantizers),
+      dim(checkpoint.config().codebook_dim),
+      hidden(checkpoint.config().hidden_size),
+      semantic(table, checkpoint, "quantizer.semantic_residual_vector_quantizer", semantic_levels),
+      acoustic(table, checkpoint, "quantizer.acoustic_residual_vector_quantizer",
+               levels - semantic_levels) {}
+
+const Codebook& Quantizer::codebook(int level) const {
+  const int first = level < semantic_levels ? 0 : semantic_levels;
+  return branch(level).codebooks[static_cast<std::size_t>(level - first)];
+}
+
+double Quantizer::encode_flop_per_frame(int used_levels) const {
+  double flop = 0;
+  for (int level = 0; level < used_levels; ++level) {
+    flop += codebook(level).scores().flop_per_row();
+  }
+  flop += semantic.input_projection.flop_per_row();
+  if (used_levels > semantic_levels) flop += acoustic.input_projection.flop_per_row();
+  return flop;
+}
+
+double Quantizer::decode_flop_per_frame(std::span<const int> used_levels) const {
+  double flop = static_cast<double>(used_levels.size()) * dim;
+  if (used_levels.front() < semantic_levels) flop += semantic.output_projection.flop_per_row();
+  if (used_levels.back() >= semantic_levels) flop += acoustic.output_projection.flop_per_row();
+  return flop;
+}
+
+QuantizerStream::QuantizerStream(const Quantizer& model, int block_frames, int threads)
+    : model_(&model),
+      threads_(threads),
+      residual_(model.dim, 0, block_frames),
+      sum_(model.dim, 0, block_frames),
+      semantic_latent_(model.hidden, 0, block_frames),
+      nearest_(static_cast<std::size_t>(block_frames)) {}
+
+void QuantizerStream::encode(const RowBuffer& latent, int frames, int levels,
+                             std::uint16_t* codes) {
+  const int semantic = std::min(levels, model_->semantic_levels);
+  encode_branch(model_->semantic, latent, frames, semantic, levels, codes);
+  if (levels > semantic) {
+    encode_branch(model_->acoustic, latent, frames, levels - semantic, levels, codes + semantic);
+  }
+}
+
+void QuantizerStream::encode_branch(const ResidualQuantizer& branch, const RowBuffer& latent,
+                                    int frames, int levels, std::ptrdiff_t code_step,
+                                    std::uint16_t* codes) {
+  kernels::parallel_gemm(threads_, branch.input_projection, gemm_rows(latent), frames,
+                         {residual_.row(0), residual_.stride(), {}});
+  const int slices = std::min(threads_, frames);
+  kernels::parallel_for(threads_, slices, [&](int slice, int) {
+    const int first = frames * slice / slices, last = frames * (slice + 1) / slices;
+    for (int level = 0; level < levels; ++level) {
+      encode_level(branch.codebooks[static_cast<std::size_t>(level)], first, last, code_step,
+                   codes + level);
+    }
+  });
+}
+
+// Finds each frame's nearest entry and leaves in residual_ what it does not explain.
+void QuantizerStream::encode_level(const Codebook& codebook, int first_frame, int last_frame,
+                                   std::ptrdiff_t code_step, std::uint16_t* codes) {
+  const PackedMatrix& scores = codebook.scores();
+  std::int32_t* nearest = nearest_.data() + first_frame;
+  scores.table().nearest({.a = gemm_rows(residual_, first_frame),
+                          .rows = last_frame - first_frame,
+                          .panels = scores.panel(0),
+                          .columns = scores.columns(),
+                          .bias = scores.bias(0),
+                          .nearest = nearest});
+  for (int t = first_frame; t < last_frame; ++t) {
+    const auto code = static_cast<std::uint16_t>(*nearest++);
+    codes[t * code_step] = code;
+    const float* entry = codebook.entry(code);
+    float* row = residual_.row(t);
+    for (int d = 0; d < model_->dim; ++d) row[d] -= entry[d];
+  }
+}
+
+void QuantizerStream::decode(const std::uint16_t* codes, int frames, std::span<const int> levels,
+                             RowBuffer& latent) {
+  const auto is_semantic = [&](int level) { return level < model_->semantic_levels; };
+  const auto semantic =
+      static_cast<std::size_t>(std::count_if(levels.begin(), levels.end(), is_semantic));
+  const bool both = semantic > 0 && semantic < levels.size();
+  RowBuffer& semantic_output = both ? semantic_latent_ : latent;
+  if (semantic > 0) {
+    sum_entries(codes, frames, levels, 0, semantic);
+    kernels::parallel_gemm(threads_, model_->semantic.output_projection, gemm_rows(sum_), frames,
+                           {semantic_output.row(0), semantic_output.stride(), {}});
+  }
+  if (semantic < levels.size()) {
+    sum_entries(codes, frames, levels, semantic, levels.size());
+    kernels::GemmOutput output = {latent.row(0), latent.stride(), {}};
+    if (both) {
+      output.epilogue.residual = semantic_latent_.row(0);
+      output.epilogue.residual_stride = semantic_latent_.stride();
+    }
+    kernels::parallel_gemm(threads_, model_->acoustic.output_projection, gemm_rows(sum_), frames,
+                           output);
+  }
+}
+
+// Fills sum_ with the entries of levels[first .. last), added in that order.
+void QuantizerStream::sum_entries(const std::uint16_t* codes, int frames,
+                                  std::span<const int> levels, std::size_t first,
+                                  std::size_t last) {
+  for (int t = 0; t < frames; ++t, codes += levels.size()) {
+    float* row = sum_.row(t);
+    std::fill_n(row, model_->dim, 0.0f);
+    for (std::size_t i = first; i < last; ++i) {
+      const float* entry = model_->codebook(levels[i]).entry(codes[i]);
+      for (int d = 0; d < model_->dim; ++d) row[d] += entry[d];
+    }
+  }
+}
+
+}  // namespace mimi

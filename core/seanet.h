@@ -1,0 +1,124 @@
+// SEANet: the convolutional encoder (24 kHz samples to 25 Hz rows) and decoder (and back).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/checkpoint.h"
+#include "core/codec.h"
+#include "core/conv.h"
+
+namespace mimi {
+
+// x + conv1(elu(conv3(elu(x)))), the second convolution having a kernel of 1.
+struct ResidualUnit {
+  CausalConv narrow;  // to channels / compress
+  CausalConv widen;   // back
+};
+
+// Weights.
+struct SeanetEncoder {
+  struct Stage {
+    std::vector<ResidualUnit> units;
+    CausalConv down;
+    std::string tap_name;
+  };
+  SeanetEncoder(const kernels::KernelTable& table, const Checkpoint& checkpoint);
+
+  CausalConv first;
+  std::vector<Stage> stages;
+  CausalConv last;
+  std::string last_tap_name;
+  double flop_per_frame = 0;
+};
+
+struct SeanetDecoder {
+  struct Stage {
+    TransposedConv up;
+    std::vector<ResidualUnit> units;
+    std::string tap_name;
+  };
+  SeanetDecoder(const kernels::KernelTable& table, const Checkpoint& checkpoint);
+  void read_last(const Checkpoint& checkpoint, const std::string& name, int channels);
+
+  CausalConv first;
+  std::vector<Stage> stages;
+  // The last convolution has one output channel: [kernel][channels padded], summed by dot_rows.
+  int last_kernel = 0;
+  std::vector<float> last_weights;
+  float last_bias = 0;
+  double flop_per_frame = 0;
+};
+
+// The input of a stage's residual units: the rows, and their ELU with the history that the
+// first convolution needs.
+struct UnitRows {
+  RowBuffer raw;
+  RowBuffer elu;
+};
+
+// State of one stream.
+class SeanetEncoderStream {
+ public:
+  // At most `block_frames` frames a call to run().
+  SeanetEncoderStream(const SeanetEncoder& model, int block_frames, int threads, const Tap& tap);
+
+  // Reads [frames * frame_samples] samples; writes 2 rows a frame to `output`, from row 0 on.
+  void run(const float* samples, int frames, RowBuffer& output);
+
+ private:
+  struct Stage {
+    int rows_a_frame;              // of its input
+    int block_frames;              // that it works on at once
+    std::vector<UnitRows> inputs;  // of each unit
+    RowBuffer down_input;
+  };
+  // Makes the input of a stage, or of the last convolution, by running the stages before it in
+  // blocks of their own size.
+  void fill(std::size_t stage, int frames);
+  void fill_first(int frames);
+  void run_stage(std::size_t index, int frames, int output_row);
+
+  const SeanetEncoder* model_;
+  int threads_;
+  const Tap* tap_;
+  std::vector<Stage> stages_;
+  const float* next_sample_ = nullptr;
+  RowBuffer samples_;
+  RowBuffer last_input_;
+  std::vector<kernels::AlignedFloats> scratch_;  // of each worker
+};
+
+class SeanetDecoderStream {
+ public:
+  SeanetDecoderStream(const SeanetDecoder& model, const kernels::KernelTable& table,
+                      int block_frames, int threads, const Tap& tap);
+
+  // The first convolution's input: fill 2 rows a frame from row 0 on, then run().
+  RowBuffer& input() { return input_; }
+  // Writes [frames * frame_samples] samples.
+  void run(int frames, float* samples);
+
+ private:
+  struct Stage {
+    int rows_a_frame;
+    int block_frames;
+    RowBuffer up_input;
+    std::vector<UnitRows> inputs;
+  };
+  // Runs a stage over its whole input, and after each of its blocks the stages behind it.
+  void run_stage(std::size_t index, int frames);
+  void run_last(int frames);
+
+  const SeanetDecoder* model_;
+  const kernels::KernelTable* table_;
+  int threads_;
+  const Tap* tap_;
+  RowBuffer input_;
+  std::vector<Stage> stages_;
+  RowBuffer last_input_;
+  float* next_sample_ = nullptr;
+  std::vector<kernels::AlignedFloats> scratch_;
+};
+
+}  // namespace mimi

@@ -1,0 +1,91 @@
+// The transformer at 25 Hz: layers of attention over a window of past steps and an MLP, each with
+// a norm before it and a learnt scale on its way back into the stream.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint.h"
+#include "core/codec.h"
+#include "core/rope.h"
+#include "core/row_buffer.h"
+#include "kernels/gemm.h"
+
+namespace mimi {
+
+struct LayerNorm {
+  std::vector<float> weight, bias;  // [hidden padded]
+  float epsilon;
+};
+
+// Weights.
+struct Transformer {
+  struct Layer {
+    LayerNorm attention_norm, mlp_norm;
+    kernels::PackedMatrix qkv;                      // hidden -> q, k, v
+    kernels::PackedMatrix out;                      // hidden -> hidden
+    std::vector<float> attention_scale, mlp_scale;  // [hidden padded]
+    kernels::PackedMatrix fc1, fc2;                 // hidden -> intermediate -> hidden
+  };
+  // `name` is "encoder_transformer" or "decoder_transformer".
+  Transformer(const kernels::KernelTable& table, const Checkpoint& checkpoint,
+              const std::string& name);
+
+  std::vector<Layer> layers;
+  std::string name;
+  int hidden, heads, head_dim, intermediate, window;
+  double rope_theta;
+  double flop_per_step = 0;  // with a full window
+};
+
+// The keys and values of the last steps, as the attention kernel wants them.
+class KvRing {
+ public:
+  KvRing(int heads, int head_dim, int steps);
+
+  std::int64_t blocks() const { return blocks_; }
+  // Stores one step's key (rotated) and value of one head, both [head_dim].
+  void put(std::int64_t step, int head, const float* key, const float* value);
+  const float* keys(int head) const;
+  const float* values(int head) const;
+
+ private:
+  int head_dim_, padded_dim_;
+  std::int64_t blocks_;
+  kernels::AlignedFloats keys_;    // [heads][blocks][head_dim][16]
+  kernels::AlignedFloats values_;  // [heads][blocks][16][head_dim padded]
+};
+
+// State of one stream.
+class TransformerStream {
+ public:
+  TransformerStream(const Transformer& model, const kernels::KernelTable& table, Window window,
+                    int block_steps, int threads, const Tap& tap);
+
+  // Replaces `steps` rows of x, [steps x hidden], from row 0 on.
+  void run(RowBuffer& x, int steps);
+
+ private:
+  void normalize(const LayerNorm& norm, const RowBuffer& x, int steps);
+  void store_keys_and_values(KvRing& ring, int steps);
+  void attend(const KvRing& ring, int steps);
+  std::int64_t reach(std::int64_t step) const;
+
+  const Transformer* model_;
+  const kernels::KernelTable* table_;
+  Window window_;
+  int threads_;
+  const Tap* tap_;
+  std::int64_t step_ = 0;  // of row 0
+  Rope rope_;
+  std::vector<KvRing> rings_;  // of each layer
+  RowBuffer middle_;           // x after attention
+  RowBuffer normed_;
+  RowBuffer qkv_;
+  RowBuffer attended_;
+  RowBuffer inner_;                              // [block_steps x intermediate]
+  std::vector<kernels::AlignedFloats> scratch_;  // of each worker: weights, query, output
+};
+
+}  // namespace mimi
