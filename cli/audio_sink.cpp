@@ -1,0 +1,239 @@
+#include "cli/audio_sink.h"
+
+#include <sndfile.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+#include "cli/output_file.h"
+#include "cli/pcm.h"
+#include "cli/temporary_file.h"
+#include "cli/usage_error.h"
+#include "cli/wav_header.h"
+#include "core/error.h"
+
+namespace mimi::cli {
+namespace {
+
+// WAV and headerless PCM.
+class PcmSink : public AudioSink {
+ public:
+  PcmSink(const std::string& path, bool force, SampleFormat format)
+      : file_(path, force), format_(format) {}
+
+  PcmSink(const std::string& path, bool force, SampleFormat format, int rate_hz, int channels)
+      : PcmSink(path, force, format) {
+    is_wav_ = true;
+    rate_hz_ = rate_hz;
+    channels_ = channels;
+    file_.write(wav_header(format_, rate_hz_, channels_, std::nullopt));
+    if (!file_.is_regular()) file_.flush();
+  }
+
+  void write(std::span<const float> interleaved) override {
+    bytes_.clear();
+    encode_pcm(format_, interleaved, bytes_, clipped_);
+    file_.write(bytes_);
+    if (!file_.is_regular()) file_.flush();
+    data_bytes_ += static_cast<std::int64_t>(bytes_.size());
+  }
+
+  void finish() override {
+    if (is_wav_ && file_.is_regular()) {
+      if (data_bytes_ % 2 != 0) file_.write(std::vector<std::uint8_t>{0});
+      file_.overwrite(0, wav_header(format_, rate_hz_, channels_, data_bytes_));
+    }
+    file_.commit();
+  }
+
+ private:
+  OutputFile file_;
+  SampleFormat format_;
+  bool is_wav_ = false;
+  int rate_hz_ = 0;
+  int channels_ = 0;
+  std::int64_t data_bytes_ = 0;
+  std::vector<std::uint8_t> bytes_;
+};
+
+constexpr std::size_t kChunkFrames = 4096;
+
+// What libsndfile writes. It seeks, so what is not a regular file gets a copy at the end.
+class SndfileSink : public AudioSink {
+ public:
+  SndfileSink(const std::string& path, bool force, int format, int rate_hz, int channels)
+      : file_(path, force),
+        integer_bits_(integer_bits(format)),
+        channels_(static_cast<std::size_t>(channels)) {
+    if (!file_.is_regular()) temporary_ = open_temporary_file();
+    fd_ = temporary_ ? temporary_.get() : file_.fd();
+    SF_INFO info{};
+    info.samplerate = rate_hz;
+    info.channels = channels;
+    info.format = format;
+    SF_VIRTUAL_IO io{&SndfileSink::length, &SndfileSink::seek, &SndfileSink::read,
+                     &SndfileSink::append, &SndfileSink::tell};
+    sound_.reset(sf_open_virtual(&io, SFM_WRITE, &info, this));
+    check();
+    if (sound_ == nullptr) {
+      throw Error(file_.name() + ": cannot be written at " + std::to_string(rate_hz) + " Hz with " +
+                  std::to_string(channels) + " channels: " + sf_strerror(nullptr));
+    }
+  }
+
+  void write(std::span<const float> interleaved) override {
+    // libvorbis puts what one call brings on the stack.
+    const std::size_t chunk_samples = kChunkFrames * channels_;
+    while (!interleaved.empty()) {
+      const auto chunk = interleaved.first(std::min(chunk_samples, interleaved.size()));
+      if (write_chunk(chunk) != static_cast<sf_count_t>(chunk.size())) {
+        check();
+        throw Error(file_.name() + ": cannot write: " + sf_strerror(sound_.get()));
+      }
+      interleaved = interleaved.subspan(chunk.size());
+    }
+    check();
+  }
+
+  void finish() override {
+    const int failed = sf_close(sound_.release());
+    check();
+    if (failed != 0) throw Error(file_.name() + ": cannot write: " + sf_error_number(failed));
+    if (temporary_) copy_temporary();
+    file_.commit();
+  }
+
+ private:
+  static int integer_bits(int format) {
+    const int subtype = format & SF_FORMAT_SUBMASK;
+    return subtype == SF_FORMAT_PCM_16 ? 16 : subtype == SF_FORMAT_PCM_24 ? 24 : 0;
+  }
+
+  sf_count_t write_chunk(std::span<const float> samples) {
+    const auto count = static_cast<sf_count_t>(samples.size());
+    if (integer_bits_ == 0) return sf_write_float(sound_.get(), samples.data(), count);
+    integers_.clear();
+    for (const float sample : samples) {
+      integers_.push_back(quantize(sample, integer_bits_, clipped_) * (1 << (32 - integer_bits_)));
+    }
+    return sf_write_int(sound_.get(), integers_.data(), count);
+  }
+
+  void copy_temporary() {
+    lseek(fd_, 0, SEEK_SET);
+    std::vector<std::uint8_t> bytes(1 << 16);
+    while (true) {
+      const ssize_t count = ::read(fd_, bytes.data(), bytes.size());
+      if (count < 0) throw Error(file_.name() + ": cannot be copied: " + std::strerror(errno));
+      if (count == 0) return;
+      file_.write(std::span(bytes).first(static_cast<std::size_t>(count)));
+    }
+  }
+
+  // libsndfile forgets what write() said was wrong.
+  void check() const {
+    if (write_error_ != 0) file_.throw_write_error(write_error_);
+  }
+
+  static sf_count_t length(void* self) {
+    struct stat status {};
+    return fstat(static_cast<SndfileSink*>(self)->fd_, &status) == 0 ? status.st_size : -1;
+  }
+  static sf_count_t seek(sf_count_t offset, int whence, void* self) {
+    return lseek(static_cast<SndfileSink*>(self)->fd_, offset, whence);
+  }
+  static sf_count_t tell(void* self) {
+    return lseek(static_cast<SndfileSink*>(self)->fd_, 0, SEEK_CUR);
+  }
+  static sf_count_t read(void* data, sf_count_t size, void* self) {
+    return ::read(static_cast<SndfileSink*>(self)->fd_, data, static_cast<std::size_t>(size));
+  }
+  static sf_count_t append(const void* data, sf_count_t size, void* self) {
+    auto& sink = *static_cast<SndfileSink*>(self);
+    sf_count_t done = 0;
+    while (done < size) {
+      const ssize_t count = ::write(sink.fd_, static_cast<const std::uint8_t*>(data) + done,
+                                    static_cast<std::size_t>(size - done));
+      if (count >= 0) {
+        done += count;
+      } else if (errno != EINTR) {
+        sink.write_error_ = errno;
+        break;
+      }
+    }
+    return done;
+  }
+
+  struct Close {
+    void operator()(SNDFILE* file) const { sf_close(file); }
+  };
+
+  OutputFile file_;
+  int integer_bits_;  // 0: the format takes floats
+  std::size_t channels_;
+  UniqueFd temporary_;
+  int fd_ = -1;
+  int write_error_ = 0;
+  std::vector<int> integers_;
+  std::unique_ptr<SNDFILE, Close> sound_;
+};
+
+std::string lower_suffix(const std::string& path) {
+  std::string suffix = std::filesystem::path(path).extension().string();
+  std::transform(suffix.begin(), suffix.end(), suffix.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return suffix;
+}
+
+bool is_stream(const std::string& path) {
+  struct stat status {};
+  return path == "-" || (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode));
+}
+
+}  // namespace
+
+Container container_of(const std::string& path, const SinkOptions& options) {
+  if (options.raw) return Container::kRaw;
+  const std::string suffix = lower_suffix(path);
+  if (suffix == ".flac") {
+    if (options.sample == SampleFormat::kF32) {
+      throw UsageError(path + ": FLAC holds integers: --format s16 or s24");
+    }
+    return Container::kFlac;
+  }
+  if (suffix == ".ogg" || suffix == ".oga") {
+    if (options.sample_given) throw UsageError(path + ": --format is not for Ogg Vorbis");
+    return Container::kOgg;
+  }
+  if (suffix == ".wav" || suffix == ".wave" || suffix.empty() || is_stream(path)) {
+    return Container::kWav;
+  }
+  throw UsageError(path + ": '" + suffix +
+                   "' is not a format that can be written: .wav, .flac, .ogg, or any with --raw");
+}
+
+std::unique_ptr<AudioSink> open_audio_sink(const std::string& path, bool force,
+                                           const SinkOptions& options, int rate_hz, int channels) {
+  const bool is_s24 = options.sample == SampleFormat::kS24;
+  switch (container_of(path, options)) {
+    case Container::kWav:
+      return std::make_unique<PcmSink>(path, force, options.sample, rate_hz, channels);
+    case Container::kRaw:
+      return std::make_unique<PcmSink>(path, force, options.sample);
+    case Container::kFlac:
+      return std::make_unique<SndfileSink>(
+          path, force, SF_FORMAT_FLAC | (is_s24 ? SF_FORMAT_PCM_24 : SF_FORMAT_PCM_16), rate_hz,
+          channels);
+    case Container::kOgg:
+      return std::make_unique<SndfileSink>(path, force, SF_FORMAT_OGG | SF_FORMAT_VORBIS, rate_hz,
+                                           channels);
+  }
+  return nullptr;
+}
+
+}  // namespace mimi::cli

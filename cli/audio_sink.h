@@ -1,0 +1,37 @@
+// Sound to write: WAV, FLAC, Ogg Vorbis, or headerless.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "cli/audio_format.h"
+
+namespace mimi::cli {
+
+class AudioSink {
+ public:
+  virtual ~AudioSink() = default;
+
+  // Appends frames, interleaved. What is not a regular file has them when this returns.
+  virtual void write(std::span<const float> interleaved) = 0;
+  // Completes the file and puts it in its place; without it nothing stays.
+  virtual void finish() = 0;
+  // Samples that were beyond the full scale of an integer format.
+  std::int64_t clipped() const { return clipped_; }
+
+ protected:
+  std::int64_t clipped_ = 0;
+};
+
+enum class Container { kWav, kFlac, kOgg, kRaw };
+
+// What `options` and the suffix of `path` ask for. Throws UsageError where they contradict.
+Container container_of(const std::string& path, const SinkOptions& options);
+
+// "-" is standard output. Throws mimi::Error.
+std::unique_ptr<AudioSink> open_audio_sink(const std::string& path, bool force,
+                                           const SinkOptions& options, int rate_hz, int channels);
+
+}  // namespace mimi::cli

@@ -1,0 +1,215 @@
+#include "cli/audio_source.h"
+
+#include <sndfile.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "cli/byte_reader.h"
+#include "cli/pcm.h"
+#include "cli/temporary_file.h"
+#include "cli/wav_header.h"
+#include "core/error.h"
+
+namespace mimi::cli {
+namespace {
+
+// More would make a block of samples grow beyond what a machine has.
+constexpr int kMaxChannels = 256;
+
+// Raw PCM or the samples of a WAV, as they come out of a file or a pipe.
+class PcmSource : public AudioSource {
+ public:
+  PcmSource(std::unique_ptr<ByteReader> reader, const RawFormat& format)
+      : AudioSource(reader->name()), reader_(std::move(reader)), must_end_whole_(true) {
+    rate_hz_ = format.rate_hz;
+    channels_ = format.channels;
+    encoding_ = encoding_of(format.sample);
+    if (reader_->size()) frames_ = *reader_->size() / frame_bytes();
+  }
+
+  PcmSource(std::unique_ptr<ByteReader> reader, const WavHeader& header)
+      : AudioSource(reader->name()), reader_(std::move(reader)), encoding_(*header.encoding) {
+    rate_hz_ = header.rate_hz;
+    channels_ = header.channels;
+    if (!header.data_bytes) return;
+    frames_ = *header.data_bytes / frame_bytes();
+    bytes_left_ = *frames_ * frame_bytes();
+  }
+
+  void cancel() override { reader_->cancel(); }
+
+ private:
+  std::int64_t frame_bytes() const { return std::int64_t{channels_} * bytes_per_sample(encoding_); }
+
+  std::size_t read_frames(std::span<float> interleaved) override {
+    const auto width = static_cast<std::size_t>(frame_bytes());
+    const std::size_t capacity = interleaved.size() / static_cast<std::size_t>(channels_) * width;
+    std::size_t size = bytes_.size();  // of a frame that was begun
+    bytes_.resize(capacity);
+    do {
+      const std::size_t count = read_bytes(std::span(bytes_).subspan(size));
+      if (count == 0) {
+        check_end(size);
+        return 0;
+      }
+      size += count;
+    } while (size < width);
+    const std::size_t frames = size / width;
+    const std::size_t samples = frames * static_cast<std::size_t>(channels_);
+    decode_pcm(encoding_, bytes_, interleaved.first(samples));
+    std::copy(&bytes_[frames * width], bytes_.data() + size, bytes_.data());
+    bytes_.resize(size - frames * width);
+    return frames;
+  }
+
+  std::size_t read_bytes(std::span<std::uint8_t> bytes) {
+    if (!bytes_left_) return reader_->read(bytes);
+    const auto wanted = static_cast<std::size_t>(
+        std::min<std::int64_t>(static_cast<std::int64_t>(bytes.size()), *bytes_left_));
+    const std::size_t count = reader_->read(bytes.first(wanted));
+    *bytes_left_ -= static_cast<std::int64_t>(count);
+    return count;
+  }
+
+  void check_end(std::size_t begun_bytes) const {
+    if (bytes_left_.value_or(0) > 0) {
+      throw Error(name_ + ": the WAV file is cut short: " + std::to_string(*bytes_left_) +
+                  " bytes of its 'data' chunk are missing (byte " +
+                  std::to_string(reader_->position()) + ")");
+    }
+    // A WAV of unknown size may end with a padding byte.
+    if (must_end_whole_ && begun_bytes > 0) {
+      throw Error(name_ + ": ends within a sample (byte " + std::to_string(reader_->position()) +
+                  ")");
+    }
+  }
+
+  std::unique_ptr<ByteReader> reader_;
+  PcmEncoding encoding_ = PcmEncoding::kS16;
+  bool must_end_whole_ = false;
+  std::optional<std::int64_t> bytes_left_;
+  std::vector<std::uint8_t> bytes_;
+};
+
+// What libsndfile reads from a regular file.
+class SndfileSource : public AudioSource {
+ public:
+  explicit SndfileSource(std::unique_ptr<ByteReader> reader)
+      : AudioSource(reader->name()), reader_(std::move(reader)) {
+    SF_INFO info{};
+    file_.reset(sf_open_fd(reader_->fd(), SFM_READ, &info, SF_FALSE));
+    if (file_ == nullptr) {
+      throw Error(name_ + ": not a sound file that can be read: " + message(sf_strerror(nullptr)));
+    }
+    rate_hz_ = info.samplerate;
+    channels_ = info.channels;
+    // The length of an MPEG file is a guess, and that of a stream may be unknown.
+    const bool is_mpeg = (info.format & SF_FORMAT_TYPEMASK) == SF_FORMAT_MPEG;
+    if (!is_mpeg && info.frames < SF_COUNT_MAX) frames_ = info.frames;
+  }
+
+  void cancel() override {}
+
+ private:
+  std::size_t read_frames(std::span<float> interleaved) override {
+    const auto capacity = static_cast<sf_count_t>(interleaved.size()) / channels_;
+    const sf_count_t count = sf_readf_float(file_.get(), interleaved.data(), capacity);
+    if (sf_error(file_.get()) != SF_ERR_NO_ERROR) {
+      throw Error(name_ + ": cannot read on after " + std::to_string(frames_given_) +
+                  " samples: " + message(sf_strerror(file_.get())));
+    }
+    if (count <= 0) {
+      if (frames_ && frames_given_ < *frames_) {
+        throw Error(name_ + ": is cut short: " + std::to_string(frames_given_) + " of its " +
+                    std::to_string(*frames_) + " samples are there");
+      }
+      return 0;
+    }
+    frames_given_ += count;
+    return static_cast<std::size_t>(count);
+  }
+
+  // Some of libsndfile's messages end with a full stop or a new line.
+  static std::string message(std::string text) {
+    while (!text.empty() && (text.back() == '.' || text.back() == '\n')) text.pop_back();
+    return text;
+  }
+
+  struct Close {
+    void operator()(SNDFILE* file) const { sf_close(file); }
+  };
+  std::unique_ptr<ByteReader> reader_;
+  std::unique_ptr<SNDFILE, Close> file_;
+  std::int64_t frames_given_ = 0;
+};
+
+void write_all(int fd, std::span<const std::uint8_t> bytes, const std::string& name) {
+  while (!bytes.empty()) {
+    const ssize_t count = write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      throw Error(name + ": cannot be kept in a temporary file: " + std::strerror(errno));
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+// A copy of a pipe that libsndfile can seek in.
+std::unique_ptr<ByteReader> spool(ByteReader& reader, std::span<const std::uint8_t> seen) {
+  UniqueFd file = open_temporary_file();
+  write_all(file.get(), seen, reader.name());
+  std::vector<std::uint8_t> bytes(1 << 16);
+  while (const std::size_t count = reader.read(bytes)) {
+    write_all(file.get(), std::span(bytes).first(count), reader.name());
+  }
+  lseek(file.get(), 0, SEEK_SET);
+  return std::make_unique<ByteReader>(std::move(file), reader.name());
+}
+
+std::unique_ptr<AudioSource> open_unchecked(const std::string& path, const SourceOptions& options) {
+  auto reader = std::make_unique<ByteReader>(path);
+  if (options.raw) return std::make_unique<PcmSource>(std::move(reader), options.raw_format);
+  WavProbe probe = probe_wav(*reader);
+  if (!reader->is_regular() && !(probe.header && probe.header->encoding)) {
+    reader = spool(*reader, probe.seen);
+    probe = probe_wav(*reader);
+  }
+  if (probe.header && probe.header->encoding) {
+    return std::make_unique<PcmSource>(std::move(reader), *probe.header);
+  }
+  lseek(reader->fd(), -reader->position(), SEEK_CUR);
+  return std::make_unique<SndfileSource>(std::move(reader));
+}
+
+}  // namespace
+
+std::size_t AudioSource::read(std::span<float> interleaved) {
+  const std::size_t frames = read_frames(interleaved);
+  const auto channels = static_cast<std::size_t>(channels_);
+  for (std::size_t i = 0; i < frames * channels; ++i) {
+    if (std::isfinite(interleaved[i])) continue;
+    throw Error(name_ + ": sample " +
+                std::to_string(frames_read_ + static_cast<std::int64_t>(i / channels)) +
+                " of channel " + std::to_string(i % channels + 1) + " is " +
+                (std::isnan(interleaved[i]) ? "not a number" : "infinite"));
+  }
+  frames_read_ += static_cast<std::int64_t>(frames);
+  return frames;
+}
+
+std::unique_ptr<AudioSource> open_audio_source(const std::string& path,
+                                               const SourceOptions& options) {
+  std::unique_ptr<AudioSource> source = open_unchecked(path, options);
+  if (source->channels() > kMaxChannels) {
+    throw Error(source->name() + ": has " + std::to_string(source->channels()) +
+                " channels, at most " + std::to_string(kMaxChannels) + " can be read");
+  }
+  return source;
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,85 @@
+// The commands of `mimi`, each a struct of options and a function that runs them and returns the
+// exit code. They throw mimi::Error (exit 1) and UsageError (exit 2).
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/audio_format.h"
+#include "cli/usage_error.h"
+#include "core/codec.h"
+
+namespace CLI {
+class App;
+}
+
+namespace mimi::cli {
+
+constexpr int kExitDone = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+// Options that may stand before or after the command's name.
+struct CommonOptions {
+  std::string model;  // as typed; empty: the embedded one
+  std::string isa;    // as typed; empty: MIMI_ISA, else the best
+  int threads = 0;    // 0: MIMI_THREADS, else what the machine grants
+  bool quiet = false;
+};
+
+// Loads what --model names. UsageError when --isa or MIMI_ISA names what cannot run here.
+Model open_model(const CommonOptions& options);
+// The number of threads to use, at least 1. UsageError when MIMI_THREADS is not a positive number.
+int thread_count(const CommonOptions& options);
+
+struct OutputOptions {
+  std::string path;       // -o; empty: beside the input or in `directory`
+  std::string directory;  // --out-dir
+  bool force = false;     // overwrite a regular file
+};
+
+struct EncodeOptions {
+  std::vector<std::string> inputs;
+  OutputOptions output;
+  SourceOptions source;
+  int levels = 8;
+  int block_frames = 0;  // 0: 125 into a regular file, 1 into anything else
+  Window window = Window::kOffline;
+};
+int run_encode(const EncodeOptions& options, const CommonOptions& common);
+
+struct DecodeOptions {
+  std::vector<std::string> inputs;
+  OutputOptions output;
+  SinkOptions sink;
+  std::string levels;            // empty: all that the file has
+  std::optional<Window> window;  // none: the one that the file was encoded with
+};
+int run_decode(const DecodeOptions& options, const CommonOptions& common);
+
+struct RoundtripOptions {
+  std::string input;
+  OutputOptions output;
+  SourceOptions source;
+  SinkOptions sink;
+  int levels = 8;
+  Window window = Window::kOffline;
+};
+int run_roundtrip(const RoundtripOptions& options, const CommonOptions& common);
+
+struct InfoOptions {
+  std::vector<std::string> inputs;
+  bool json = false;
+};
+int run_info(const InfoOptions& options);
+
+int run_version(const CommonOptions& common);
+
+// What the command line asked for, to be run once it has been read as a whole.
+using Command = std::function<int()>;
+// Adds `mimi bench` to the command line; when it is given, `chosen` is set to run it.
+void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen);
+
+}  // namespace mimi::cli

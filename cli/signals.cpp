@@ -1,0 +1,77 @@
+#include "cli/signals.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+
+#include "core/error.h"
+
+namespace mimi::cli {
+namespace {
+
+constexpr std::array kEndingSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+
+pthread_t g_main_thread;
+// The unfinished file's path, so that a handler need not touch the heap.
+char g_unfinished_path[PATH_MAX];
+volatile std::sig_atomic_t g_has_unfinished = 0;
+
+extern "C" void end_by_signal(int signal) {
+  const int saved_errno = errno;
+  // Only the main thread creates and keeps files: handled there, a signal cannot fall between the
+  // creation of a file and its removal.
+  if (pthread_equal(pthread_self(), g_main_thread) == 0) {
+    pthread_kill(g_main_thread, signal);
+    errno = saved_errno;
+    return;
+  }
+  if (g_has_unfinished != 0) unlink(g_unfinished_path);
+  std::signal(signal, SIG_DFL);
+  pthread_kill(g_main_thread, signal);  // takes effect when this handler returns
+}
+
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  sigaction(signal, nullptr, &action);
+  return action.sa_handler == SIG_IGN;
+}
+
+}  // namespace
+
+void install_signal_handlers() {
+  g_main_thread = pthread_self();
+  struct sigaction action {};
+  action.sa_handler = end_by_signal;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  for (const int signal : kEndingSignals) sigaddset(&action.sa_mask, signal);
+  for (const int signal : kEndingSignals) {
+    // nohup and a shell's background jobs ignore these two on purpose.
+    const bool inherited = (signal == SIGINT || signal == SIGHUP) && is_ignored(signal);
+    if (!inherited) sigaction(signal, &action, nullptr);
+  }
+  // A file beyond the size limit is then an error of write(), with a message, like a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
+}
+
+UnfinishedFile::UnfinishedFile(const std::string& path) : path_(path) {
+  assert(g_has_unfinished == 0);
+  if (path.size() >= sizeof g_unfinished_path) throw Error(path + ": name too long");
+  std::copy_n(path.c_str(), path.size() + 1, g_unfinished_path);
+  g_has_unfinished = 1;
+}
+
+UnfinishedFile::~UnfinishedFile() {
+  if (!kept_) unlink(path_.c_str());
+  g_has_unfinished = 0;
+}
+
+void UnfinishedFile::keep() { kept_ = true; }
+
+}  // namespace mimi::cli

@@ -1,0 +1,29 @@
+// What a signal that ends the process leaves behind: nothing.
+#pragma once
+
+#include <string>
+
+namespace mimi::cli {
+
+// SIGINT, SIGTERM, SIGHUP and SIGPIPE remove the unfinished file and then end the process as they
+// would have. To be called once, by the main thread, before any other thread is started.
+void install_signal_handlers();
+
+// A file that goes away with its owner, or with the process when a signal ends it, unless it is
+// kept. There is at most one at a time, created and kept by the main thread.
+class UnfinishedFile {
+ public:
+  explicit UnfinishedFile(const std::string& path);
+  ~UnfinishedFile();
+  UnfinishedFile(const UnfinishedFile&) = delete;
+  UnfinishedFile& operator=(const UnfinishedFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  void keep();
+
+ private:
+  std::string path_;
+  bool kept_ = false;
+};
+
+}  // namespace mimi::cli

@@ -1,0 +1,220 @@
+#include "cli/wav_header.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace mimi::cli {
+namespace {
+
+constexpr int kFormatPcm = 1;
+constexpr int kFormatFloat = 3;
+constexpr int kFormatExtensible = 0xFFFE;
+constexpr std::uint32_t kUnknownSize = 0xFFFFFFFF;
+// Chunks before 'fmt ' are kept in memory, in case the file must be handed on from its first byte.
+constexpr std::size_t kSeenLimit = 1 << 20;
+// Bytes 2 to 15 of the GUIDs that stand for the plain format tags.
+constexpr std::array<std::uint8_t, 14> kPlainGuidTail = {0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x80,
+                                                         0x00, 0x00, 0xAA, 0x00, 0x38, 0x9B, 0x71};
+
+std::uint64_t little_endian(std::span<const std::uint8_t> bytes) {
+  std::uint64_t value = 0;
+  for (std::size_t i = bytes.size(); i-- > 0;) value = value << 8 | bytes[i];
+  return value;
+}
+
+std::optional<PcmEncoding> pcm_encoding(int tag, int bits) {
+  if (tag == kFormatPcm && bits == 8) return PcmEncoding::kU8;
+  if (tag == kFormatPcm && bits == 16) return PcmEncoding::kS16;
+  if (tag == kFormatPcm && bits == 24) return PcmEncoding::kS24;
+  if (tag == kFormatPcm && bits == 32) return PcmEncoding::kS32;
+  if (tag == kFormatFloat && bits == 32) return PcmEncoding::kF32;
+  if (tag == kFormatFloat && bits == 64) return PcmEncoding::kF64;
+  return std::nullopt;
+}
+
+class Prober {
+ public:
+  explicit Prober(ByteReader& reader) : reader_(reader) {}
+
+  WavProbe run() {
+    std::array<std::uint8_t, 12> start;
+    const bool complete = take(start);
+    const std::string id = complete ? text(std::span(start).first(4)) : "";
+    is_rf64_ = id == "RF64";
+    if ((id != "RIFF" && !is_rf64_) || text(std::span(start).subspan(8, 4)) != "WAVE") {
+      return {.header = std::nullopt, .seen = std::move(seen_)};
+    }
+    check_riff_size(little_endian(std::span(start).subspan(4, 4)));
+    // Of a compressed file in a pipe nothing more may be read without being kept.
+    const bool may_skip = reader_.is_regular();
+    while (!found_data_ && (may_skip || !is_compressed())) read_chunk();
+    return {.header = header_, .seen = std::move(seen_)};
+  }
+
+ private:
+  // Fills `bytes`, or returns false at the end of the input.
+  bool take(std::span<std::uint8_t> bytes) {
+    const std::size_t count = reader_.read_fully(bytes);
+    if (!has_format_) {
+      const auto read = bytes.first(count);
+      seen_.insert(seen_.end(), read.begin(), read.end());
+    }
+    return count == bytes.size();
+  }
+
+  void read_chunk() {
+    std::array<std::uint8_t, 8> start;
+    if (!take(start)) {
+      fail(has_format_ ? "ends before its 'data' chunk" : "ends before its 'fmt ' chunk");
+    }
+    const std::string id = text(std::span(start).first(4));
+    const auto size = static_cast<std::uint32_t>(little_endian(std::span(start).subspan(4)));
+    if (id == "data") {
+      begin_data(size);
+    } else if (id == "fmt ") {
+      read_format(size);
+    } else if (id == "ds64" && is_rf64_) {
+      read_long_sizes(size);
+    } else {
+      pass(size, id);
+    }
+  }
+
+  void read_format(std::uint32_t size) {
+    std::array<std::uint8_t, 40> bytes{};
+    const auto used = std::min<std::size_t>(size, bytes.size());
+    if (size < 16) fail("its 'fmt ' chunk has " + std::to_string(size) + " bytes, expected 16");
+    if (!take(std::span(bytes).first(used))) fail("ends within its 'fmt ' chunk");
+    pass(size - static_cast<std::uint32_t>(used), "fmt ");
+    const auto field = [&bytes](std::size_t offset, std::size_t width) {
+      return static_cast<int>(little_endian(std::span(bytes).subspan(offset, width)));
+    };
+    int tag = field(0, 2);
+    header_.channels = field(2, 2);
+    header_.rate_hz = field(4, 4);
+    const int block_bytes = field(12, 2);
+    const int bits = field(14, 2);
+    const bool plain_guid = std::equal(kPlainGuidTail.begin(), kPlainGuidTail.end(), &bytes[26]);
+    if (tag == kFormatExtensible && used == bytes.size() && plain_guid) tag = field(24, 2);
+    if (header_.channels < 1) fail("its 'fmt ' chunk names 0 channels");
+    if (header_.rate_hz < 1) fail("its 'fmt ' chunk names an impossible sample rate");
+    // Samples that do not fill their bytes are rare: libsndfile knows them.
+    if (block_bytes == header_.channels * bits / 8) header_.encoding = pcm_encoding(tag, bits);
+    has_format_ = true;
+  }
+
+  // 'ds64' of an RF64 file: the sizes that do not fit in 32 bits.
+  void read_long_sizes(std::uint32_t size) {
+    std::array<std::uint8_t, 16> bytes{};
+    if (size < bytes.size() || !take(bytes)) fail("ends within its 'ds64' chunk");
+    long_data_bytes_ = little_endian(std::span(bytes).subspan(8));
+    pass(size - static_cast<std::uint32_t>(bytes.size()), "ds64");
+  }
+
+  void begin_data(std::uint32_t size) {
+    if (!has_format_) fail("its 'data' chunk comes before its 'fmt ' chunk");
+    found_data_ = true;
+    std::uint64_t bytes = size;
+    if (is_rf64_ && size == kUnknownSize) bytes = long_data_bytes_;
+    const bool unknown = bytes == 0 || bytes == kUnknownSize || bytes > INT64_MAX;
+    const std::optional<std::int64_t> total = reader_.size();
+    const std::int64_t there = total ? *total - reader_.position() : 0;
+    if (unknown) {
+      if (total) header_.data_bytes = there;
+      return;
+    }
+    header_.data_bytes = static_cast<std::int64_t>(bytes);
+    if (total && *header_.data_bytes > there) {
+      fail("is cut short: its 'data' chunk should have " + std::to_string(bytes) +
+           " bytes, the file has " + std::to_string(there) + " of them");
+    }
+  }
+
+  void check_riff_size(std::uint64_t size) {
+    const std::optional<std::int64_t> total = reader_.size();
+    if (!total || size == 0 || size == kUnknownSize) return;
+    // The size leaves out its own 8 bytes; some writers count them, or a padding byte not written.
+    if (static_cast<std::int64_t>(size) > *total) {
+      fail("is cut short: its RIFF header says " + std::to_string(size + 8) +
+           " bytes, the file has " + std::to_string(*total));
+    }
+  }
+
+  // Passes over the rest of a chunk.
+  void pass(std::uint32_t size, const std::string& id) {
+    const std::int64_t padded = std::int64_t{size} + size % 2;
+    if (has_format_) {
+      if (reader_.skip(padded) < size) fail("ends within its '" + id + "' chunk");
+      return;
+    }
+    const auto count = static_cast<std::size_t>(padded);
+    if (seen_.size() + count > kSeenLimit) fail("has no 'fmt ' chunk in its first 1 MiB");
+    std::vector<std::uint8_t> passed(count);
+    if (!take(passed)) fail("ends within its '" + id + "' chunk");
+  }
+
+  bool is_compressed() const { return has_format_ && !header_.encoding; }
+
+  static std::string text(std::span<const std::uint8_t> bytes) {
+    return {bytes.begin(), bytes.end()};
+  }
+
+  [[noreturn]] void fail(const std::string& cause) const {
+    throw Error(reader_.name() + ": the WAV file " + cause + " (byte " +
+                std::to_string(reader_.position()) + ")");
+  }
+
+  ByteReader& reader_;
+  WavHeader header_;
+  std::vector<std::uint8_t> seen_;
+  std::uint64_t long_data_bytes_ = 0;
+  bool is_rf64_ = false;
+  bool has_format_ = false;
+  bool found_data_ = false;
+};
+
+}  // namespace
+
+WavProbe probe_wav(ByteReader& reader) { return Prober(reader).run(); }
+
+std::vector<std::uint8_t> wav_header(SampleFormat format, int rate_hz, int channels,
+                                     std::optional<std::int64_t> data_bytes) {
+  std::vector<std::uint8_t> bytes;
+  const auto put_text = [&](std::string_view s) { bytes.insert(bytes.end(), s.begin(), s.end()); };
+  const auto put = [&](std::uint64_t value, int width) {
+    for (int i = 0; i < width; ++i) bytes.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
+  };
+  const bool is_float = format == SampleFormat::kF32;
+  const int sample_bytes = bytes_per_sample(encoding_of(format));
+  const auto frame_bytes = static_cast<std::uint64_t>(sample_bytes * channels);
+  const std::uint64_t header_bytes = is_float ? 58 : 44;
+  const bool known = data_bytes && static_cast<std::uint64_t>(*data_bytes) < kUnknownSize - 64;
+  const std::uint64_t size = known ? static_cast<std::uint64_t>(*data_bytes) : kUnknownSize;
+
+  put_text("RIFF");
+  put(known ? header_bytes - 8 + size + size % 2 : kUnknownSize, 4);
+  put_text("WAVEfmt ");
+  put(is_float ? 18 : 16, 4);
+  put(is_float ? kFormatFloat : kFormatPcm, 2);
+  put(static_cast<std::uint64_t>(channels), 2);
+  put(static_cast<std::uint64_t>(rate_hz), 4);
+  put(static_cast<std::uint64_t>(rate_hz) * frame_bytes, 4);
+  put(frame_bytes, 2);
+  put(static_cast<std::uint64_t>(8 * sample_bytes), 2);
+  if (is_float) {  // the standard asks for both in all but integer PCM
+    put(0, 2);
+    put_text("fact");
+    put(4, 4);
+    put(known ? size / frame_bytes : kUnknownSize, 4);
+  }
+  put_text("data");
+  put(size, 4);
+  return bytes;
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,38 @@
+// RIFF/WAVE headers: reading what others write, and writing our own.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "cli/audio_format.h"
+#include "cli/byte_reader.h"
+#include "cli/pcm.h"
+
+namespace mimi::cli {
+
+struct WavHeader {
+  std::optional<PcmEncoding> encoding;  // none: compressed, left to libsndfile
+  int channels = 0;
+  int rate_hz = 0;
+  std::optional<std::int64_t> data_bytes;  // none: to the end of the input
+};
+
+// What was found at the beginning of an input.
+struct WavProbe {
+  // None: not a RIFF/WAVE file. Otherwise, where the encoding is known, the reader stands at the
+  // first sample.
+  std::optional<WavHeader> header;
+  // Where the encoding is not known, of a pipe: all the bytes read so far.
+  std::vector<std::uint8_t> seen;
+};
+
+// Reads as far as the samples. Throws mimi::Error when the header is damaged, or names a size that
+// reaches beyond the end of a regular file; a size of 0 or 0xFFFFFFFF stands for "unknown".
+WavProbe probe_wav(ByteReader& reader);
+
+// The header of a WAV of `data_bytes` bytes of samples; none, or more than fits: "unknown".
+std::vector<std::uint8_t> wav_header(SampleFormat format, int rate_hz, int channels,
+                                     std::optional<std::int64_t> data_bytes);
+
+}  // namespace mimi::cli
