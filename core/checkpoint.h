@@ -8,29 +8,11 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "core/config.h"
+#include "core/floats.h"
 
 namespace mimi {
-
-// Values of one tensor, row by row: a view of the mapped file or, where the file holds another type
-// or order, values of its own. A view is valid while the Checkpoint lives.
-class Floats {
- public:
-  Floats() = default;
-  explicit Floats(std::span<const float> mapped) : view_(mapped) {}
-  Floats(std::unique_ptr<float[]> values, std::size_t count)
-      : owned_(std::move(values)), view_(owned_.get(), count) {}
-
-  std::span<const float> view() const { return view_; }
-  std::size_t size() const { return view_.size(); }
-  bool is_mapped() const { return owned_ == nullptr; }
-
- private:
-  std::unique_ptr<float[]> owned_;
-  std::span<const float> view_;
-};
 
 // An open checkpoint. The canonical names are Hugging Face's, with one change: a codebook is the
 // single tensor "<prefix>.embed", embed_sum / max(cluster_usage, 1e-5) in float32. A file in
@@ -72,23 +54,11 @@ class Checkpoint {
   void expect_all_used() const;
 
   // Identifies what decides the results: the same for both layouts, and for a BF16 or F16 file and
-  // the same values in F32. It is the CRC32C of an ASCII text of lines, each ended by "\n":
-  //
-  //   mimi-model 1
-  //   sampling_rate 24000
-  //   ...
+  // the same values in F32. It is the CRC32C of an ASCII text: the line "mimi-model 1", the lines
+  // of config_text(), then for each canonical tensor, in ascending order of the names' bytes,
   //   tensor <name> <shape, joined by commas> <CRC32C of the values, 8 lower-case hex digits>
-  //   ...
-  //
-  // After the first line comes a line "<key> <value>" for each of sampling_rate, audio_channels,
-  // hidden_size, num_filters, num_residual_layers, upsampling_ratios (joined by commas),
-  // kernel_size, last_kernel_size, residual_kernel_size, dilation_growth_rate, compress,
-  // codebook_size, codebook_dim, num_quantizers, num_semantic_quantizers, num_hidden_layers,
-  // intermediate_size, num_attention_heads, sliding_window, norm_eps, rope_theta, in this order;
-  // whole numbers in decimal, norm_eps and rope_theta as C's "%.17g" prints them. Then a line for
-  // each canonical tensor, codebooks' flags left out, in ascending order of the names' bytes; its
-  // CRC32C is over its values as little-endian float32, row by row. Tensors read before cost
-  // nothing; the others are read now.
+  // where the values are little-endian float32, row by row. Every line ends in "\n". Codebooks'
+  // "initialized" flags are left out. Tensors read before cost nothing; the others are read now.
   std::uint32_t fingerprint() const;
 
   std::int64_t parameters() const;  // values in all canonical tensors

@@ -36,6 +36,7 @@ struct Dimension {
   int high;
 };
 
+// Their order is that of config_text().
 constexpr std::array kDimensions = {
     Dimension{"sampling_rate", &Config::sampling_rate, 1000, 768'000},
     Dimension{"audio_channels", &Config::audio_channels, 1, 1},
@@ -61,6 +62,14 @@ constexpr std::array kDimensions = {
 std::string number_text(double value) {
   std::array<char, 32> text{};
   return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
+}
+
+// As printf's "%.17g", whatever the locale: enough digits for every double.
+std::string exact_text(double value) {
+  std::array<char, 32> text{};
+  const auto general = std::chars_format::general;
+  return {text.data(),
+          std::to_chars(text.data(), text.data() + text.size(), value, general, 17).ptr};
 }
 
 [[noreturn]] void fail(const std::string& source, std::string_view key, const std::string& found,
@@ -326,6 +335,25 @@ Config parse_config(std::string_view text, const std::string& source) {
   check_config(config, source);
   check_graph(reader, config, source);
   return config;
+}
+
+std::string config_text(const Config& config) {
+  std::string text;
+  const auto line = [&text](const char* key, const std::string& value) {
+    text.append(key).append(" ").append(value).append("\n");
+  };
+  for (const Dimension& dimension : kDimensions) {
+    line(dimension.key, std::to_string(config.*dimension.member));
+  }
+  std::string ratios;
+  for (const int ratio : config.upsampling_ratios) {
+    if (!ratios.empty()) ratios += ',';
+    ratios += std::to_string(ratio);
+  }
+  line("upsampling_ratios", ratios);
+  line("norm_eps", exact_text(config.norm_eps));
+  line("rope_theta", exact_text(config.rope_theta));
+  return text;
 }
 
 }  // namespace mimi

@@ -51,4 +51,12 @@ Config parse_config(std::string_view json, const std::string& source);
 // Throws Error, naming `source`, when a dimension is out of bounds or does not fit the others.
 void check_config(const Config& config, const std::string& source);
 
+// Every value that decides results, as lines "<key> <value>\n", for Checkpoint::fingerprint():
+// sampling_rate, audio_channels, hidden_size, num_filters, num_residual_layers, kernel_size,
+// last_kernel_size, residual_kernel_size, dilation_growth_rate, compress, codebook_size,
+// codebook_dim, num_quantizers, num_semantic_quantizers, upsample_groups, num_hidden_layers,
+// intermediate_size, num_attention_heads and sliding_window in decimal, upsampling_ratios in
+// decimal joined by commas, norm_eps and rope_theta as C's "%.17g" prints them.
+std::string config_text(const Config& config);
+
 }  // namespace mimi

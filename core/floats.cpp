@@ -1,0 +1,67 @@
+#include "core/floats.h"
+
+#include <bit>
+#include <cassert>
+#include <cstdint>
+#include <cstring>
+
+namespace mimi {
+
+namespace {
+
+std::uint32_t widen_bf16(std::uint16_t half) { return std::uint32_t{half} << 16; }
+
+// In integers but for one exact conversion, so that no rounding or denormal mode matters.
+std::uint32_t widen_f16(std::uint16_t half) {
+  const std::uint32_t sign = (half & 0x8000U) << 16;
+  const std::uint32_t magnitude = half & 0x7fffU;
+  // An exponent of 5 bits becomes one of 8: rebiased by 127 - 15, the topmost kept topmost.
+  const std::uint32_t rebias = magnitude >= 0x7c00 ? 224U << 23 : 112U << 23;
+  const std::uint32_t normal = (magnitude << 13) + rebias;
+  const auto integer = static_cast<float>(static_cast<std::int32_t>(magnitude & 0x3ff));
+  const auto subnormal = std::bit_cast<std::uint32_t>(integer * 0x1p-24F);
+  return sign | (magnitude < 0x400 ? subnormal : normal);
+}
+
+template <typename Widen>
+Floats widen_all(std::span<const std::byte> data, Widen widen) {
+  const std::size_t count = data.size() / sizeof(std::uint16_t);
+  auto values = std::make_unique_for_overwrite<float[]>(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint16_t half = 0;  // may lie at an odd address
+    std::memcpy(&half, data.data() + i * sizeof half, sizeof half);
+    values[i] = std::bit_cast<float>(widen(half));
+  }
+  return {std::move(values), count};
+}
+
+Floats view_or_copy(std::span<const std::byte> data) {
+  const std::size_t count = data.size() / sizeof(float);
+  if (reinterpret_cast<std::uintptr_t>(data.data()) % alignof(float) == 0) {
+    return Floats({reinterpret_cast<const float*>(data.data()), count});
+  }
+  auto values = std::make_unique_for_overwrite<float[]>(count);
+  std::memcpy(values.get(), data.data(), count * sizeof(float));
+  return {std::move(values), count};
+}
+
+}  // namespace
+
+Floats to_float32(std::span<const std::byte> data, Dtype dtype) {
+  assert(dtype != Dtype::kOther);
+  if (dtype == Dtype::kF16) return widen_all(data, widen_f16);
+  if (dtype == Dtype::kBF16) return widen_all(data, widen_bf16);
+  return view_or_copy(data);
+}
+
+bool all_finite(std::span<const float> values) {
+  constexpr std::uint32_t kExponent = 0x7f800000;
+  std::uint32_t found = 0;  // no early exit: the loop is one of vectors
+  for (const float value : values) {
+    found |=
+        static_cast<std::uint32_t>((std::bit_cast<std::uint32_t>(value) & kExponent) == kExponent);
+  }
+  return found == 0;
+}
+
+}  // namespace mimi
