@@ -103,7 +103,7 @@ void gemm(const PackedMatrix& w, const GemmInput& a, const GemmOutput& out,
   for (int row = range.first_row; row < range.last_row; row += kBlockRows) {
     const int last_row = std::min(row + kBlockRows, range.last_row);
     // One tile of rows gains nothing from coming back to a block of weights.
-    const bool whole = total_depth <= 2 * kBlockDepth || last_row - row <= w.table().tile_rows;
+    const bool whole = w.depth() <= 2 * kBlockDepth || last_row - row <= w.table().tile_rows;
     for (int tap = 0, offset = 0; tap < a.taps;) {
       const DepthBlock block = block_at(a, tap, offset, whole);
       multiply_block(w, a, out, {row, last_row, range.first_panel, range.last_panel}, block);
