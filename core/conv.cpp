@@ -68,8 +68,9 @@ TransposedConv::TransposedConv(const kernels::KernelTable& table, const Checkpoi
   }
 }
 
-void TransposedConv::run(int threads, const RowBuffer& input, int first, int rows,
+void TransposedConv::run(int most_threads, const RowBuffer& input, int first, int rows,
                          const kernels::GemmOutput& output) const {
+  const int threads = kernels::worthwhile_threads(most_threads, rows * flop_per_row());
   const kernels::GemmInput a = joined({.data = input.row(first - kHistory),
                                        .row_step = input.stride(),
                                        .tap_step = input.stride(),

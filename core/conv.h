@@ -51,7 +51,7 @@ class TransposedConv {
   int stride() const { return static_cast<int>(phases_.size()); }
   double flop_per_row() const { return phases_.front().flop_per_row() * stride(); }
   // `rows` input rows from `first` on give rows * stride() output rows.
-  void run(int threads, const RowBuffer& input, int first, int rows,
+  void run(int most_threads, const RowBuffer& input, int first, int rows,
            const kernels::GemmOutput& output) const;
 
  private:

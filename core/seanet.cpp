@@ -37,9 +37,7 @@ ResidualUnit read_unit(const KernelTable& table, const Checkpoint& checkpoint,
 
 double unit_flop_per_row(const std::vector<ResidualUnit>& units) {
   double flop = 0;
-  for (const ResidualUnit& u : units) {
-    flop += u.narrow.weights().flop_per_row() + u.widen.weights().flop_per_row();
-  }
+  for (const ResidualUnit& unit : units) flop += unit.flop_per_row();
   return flop;
 }
 
@@ -60,8 +58,9 @@ GemmOutput elu_only(RowBuffer& rows, int first) {
 constexpr int kSliceRows = 240;
 
 // output = input + widen(elu(narrow(input's elu))), then the output's own epilogue.
-void run_unit(int threads, const ResidualUnit& unit, const UnitRows& input, int rows,
+void run_unit(int most_threads, const ResidualUnit& unit, const UnitRows& input, int rows,
               GemmOutput output, std::vector<kernels::AlignedFloats>& scratch) {
+  const int threads = kernels::worthwhile_threads(most_threads, rows * unit.flop_per_row());
   output.epilogue.residual = input.raw.row(0);
   output.epilogue.residual_stride = input.raw.stride();
   const std::ptrdiff_t narrow_stride = row_stride(unit.narrow.shape().out_channels);
@@ -346,8 +345,9 @@ void SeanetDecoderStream::run_last(int frames) {
                                 .tap_step = last_input_.stride(),
                                 .taps = model_->last_kernel,
                                 .depth = last_input_.channels()};
-  const int slices = std::min(threads_, rows);
-  kernels::parallel_for(threads_, slices, [&](int slice, int) {
+  const double flop = 2.0 * rows * a.taps * a.depth;
+  const int slices = kernels::worthwhile_threads(threads_, flop);
+  kernels::parallel_for(slices, slices, [&](int slice, int) {
     const int first = rows * slice / slices, last = rows * (slice + 1) / slices;
     kernels::GemmInput slice_rows = a;
     slice_rows.data += first * a.row_step;

@@ -14,6 +14,10 @@ namespace mimi {
 struct ResidualUnit {
   CausalConv narrow;  // to channels / compress
   CausalConv widen;   // back
+
+  double flop_per_row() const {
+    return narrow.weights().flop_per_row() + widen.weights().flop_per_row();
+  }
 };
 
 // Weights.

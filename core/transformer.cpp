@@ -189,7 +189,9 @@ std::int64_t TransformerStream::reach(std::int64_t step) const {
 void TransformerStream::attend(const KvRing& ring, int steps) {
   const int head_dim = model_->head_dim, heads = model_->heads;
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  kernels::parallel_for(threads_, steps * heads, [&](int task, int worker) {
+  const double flop = 4.0 * model_->window * model_->hidden * steps;
+  const int threads = kernels::worthwhile_threads(threads_, flop);
+  kernels::parallel_for(threads, steps * heads, [&](int task, int worker) {
     // Neighbouring tasks read the same keys.
     const int head = task / steps, t = task % steps;
     float* query = scratch_[static_cast<std::size_t>(worker)].data();

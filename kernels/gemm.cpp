@@ -118,6 +118,7 @@ void gemm(const PackedMatrix& w, const GemmInput& a, const GemmOutput& out,
 
 void parallel_gemm(int threads, const PackedMatrix& w, const GemmInput& a, int rows,
                    const GemmOutput& out) {
+  threads = worthwhile_threads(threads, rows * w.flop_per_row());
   // Several tasks a thread even out a busy machine. Large weights are cut by panels, so that no
   // two threads read the same ones; many rows by rows.
   const int parts = threads == 1 ? 1 : 4 * threads;

@@ -1,53 +1,160 @@
 #include "kernels/parallel.h"
 
 #include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 #include "kernels/float_mode.h"
 
-#ifdef MIMI_STD_THREADS
-#include <atomic>
-#include <thread>
-#include <vector>
-#else
-#include <omp.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
 
 namespace mimi::kernels {
+namespace {
 
-#ifdef MIMI_STD_THREADS
-
-// Threads that a sanitizer can follow, started anew for each call.
-void parallel_for(int threads, int tasks, TaskRef body) {
-  std::atomic<int> next{0};
-  const auto work = [&](int worker) {
-    const ScopedFloatMode mode;
-    for (int task = next++; task < tasks; task = next++) body(task, worker);
-  };
-  std::vector<std::thread> helpers;
-  for (int worker = 1; worker < std::min(threads, tasks); ++worker) {
-    helpers.emplace_back(work, worker);
-  }
-  work(0);
-  for (std::thread& helper : helpers) helper.join();
+void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
 }
 
-#else
+// Spins for some 20 to 50 microseconds, about what a sleep and a wake-up cost; true if `done` came
+// true.
+template <typename Done>
+bool spin_until(Done done) {
+  constexpr int kSpins = 1000;
+  for (int i = 0; i < kSpins; ++i) {
+    if (done()) return true;
+    relax();
+  }
+  return done();
+}
+
+// One parallel_for, on its caller's stack.
+struct Job {
+  TaskRef body;
+  int threads;
+  int tasks;
+  int joined = 1;               // threads that ever took part, the caller first; under Pool::mutex_
+  std::atomic<int> next{0};     // first task that nobody took
+  std::atomic<int> working{0};  // workers inside
+
+  void work(int worker) {
+    for (int task = next++; task < tasks; task = next++) body(task, worker);
+  }
+  bool wants_workers() const { return joined < threads && next.load() < tasks; }
+};
+
+// Threads that help whoever calls parallel_for. A caller waits only for tasks that a worker has
+// begun, never for a worker to arrive: on a busy machine it does the work itself.
+class Pool {
+ public:
+  static Pool& instance() {
+    static Pool pool;
+    return pool;
+  }
+
+  void run(Job& job) {
+    {
+      const std::lock_guard lock(mutex_);
+      while (static_cast<int>(workers_.size()) < job.threads - 1) {
+        workers_.emplace_back([this] { serve(); });
+      }
+      jobs_.push_back(&job);
+      ++posted_;
+    }
+    for (int i = std::min(sleeping_.load(), job.threads - 1); i > 0; --i) wake_.notify_one();
+    {
+      const ScopedFloatMode mode;
+      job.work(0);
+    }
+    {
+      const std::lock_guard lock(mutex_);
+      std::erase(jobs_, &job);
+    }
+    const auto idle = [&job] { return job.working == 0; };
+    if (spin_until(idle)) return;
+    std::unique_lock lock(mutex_);
+    finished_.wait(lock, idle);
+  }
+
+  ~Pool() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+      ++posted_;
+    }
+    wake_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+  }
+
+ private:
+  void serve() {
+    const ScopedFloatMode mode;
+    std::uint64_t seen = 0;
+    while (true) {
+      spin_until([&] { return posted_ != seen; });
+      int worker = 0;
+      Job* job = join_job(seen, worker);
+      if (job == nullptr) return;
+      job->work(worker);
+      const std::lock_guard lock(mutex_);  // so that the caller cannot miss the last one
+      if (--job->working == 0) finished_.notify_all();
+    }
+  }
+
+  // Waits for a job that wants a worker; null when the pool stops.
+  Job* join_job(std::uint64_t& seen, int& worker) {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+      seen = posted_;
+      for (Job* job : jobs_) {
+        if (!job->wants_workers()) continue;
+        worker = job->joined++;
+        ++job->working;
+        return job;
+      }
+      ++sleeping_;
+      wake_.wait(lock, [&] { return posted_ != seen; });
+      --sleeping_;
+    }
+    return nullptr;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;      // posted_ has grown
+  std::condition_variable finished_;  // some job's working has fallen to 0
+  std::vector<std::thread> workers_;
+  std::vector<Job*> jobs_;
+  std::atomic<std::uint64_t> posted_{0};
+  std::atomic<int> sleeping_{0};
+  bool stopping_ = false;
+};
+
+}  // namespace
 
 void parallel_for(int threads, int tasks, TaskRef body) {
   const int used = std::min(threads, tasks);
-  if (used <= 1) {
-    const ScopedFloatMode mode;
-    for (int task = 0; task < tasks; ++task) body(task, 0);
+  if (used > 1) {
+    Job job{.body = body, .threads = used, .tasks = tasks};
+    Pool::instance().run(job);
     return;
   }
-#pragma omp parallel num_threads(used)
-  {
-    const ScopedFloatMode mode;
-#pragma omp for schedule(dynamic)
-    for (int task = 0; task < tasks; ++task) body(task, omp_get_thread_num());
-  }
+  const ScopedFloatMode mode;
+  for (int task = 0; task < tasks; ++task) body(task, 0);
 }
 
-#endif
+int worthwhile_threads(int threads, double flop) {
+  // Some 10 microseconds of one core's work: what handing it over costs at worst.
+  constexpr double kFlopAThread = 1e6;
+  return std::clamp(static_cast<int>(flop / kFlopAThread), 1, threads);
+}
 
 }  // namespace mimi::kernels

@@ -1,8 +1,6 @@
 // The one place that starts threads.
 #pragma once
 
-#include <type_traits>
-
 namespace mimi::kernels {
 
 // A callable by reference: body(task, worker).
@@ -24,5 +22,8 @@ class TaskRef {
 // worker is in [0, threads) and no two calls at one time have the same. Returns when all are done.
 // Every thread has the floating-point mode of ScopedFloatMode. The body must not throw.
 void parallel_for(int threads, int tasks, TaskRef body);
+
+// How many of `threads` are worth waking for so many floating-point operations.
+int worthwhile_threads(int threads, double flop);
 
 }  // namespace mimi::kernels
