@@ -11,16 +11,18 @@ namespace {
 
 std::uint32_t widen_bf16(std::uint16_t half) { return std::uint32_t{half} << 16; }
 
-// In integers but for one exact conversion, so that no rounding or denormal mode matters.
+// No step has a denormal operand or result, so that no denormal mode of the thread matters.
 std::uint32_t widen_f16(std::uint16_t half) {
   const std::uint32_t sign = (half & 0x8000U) << 16;
   const std::uint32_t magnitude = half & 0x7fffU;
   // An exponent of 5 bits becomes one of 8: rebiased by 127 - 15, the topmost kept topmost.
   const std::uint32_t rebias = magnitude >= 0x7c00 ? 224U << 23 : 112U << 23;
   const std::uint32_t normal = (magnitude << 13) + rebias;
-  const auto integer = static_cast<float>(static_cast<std::int32_t>(magnitude & 0x3ff));
-  const auto subnormal = std::bit_cast<std::uint32_t>(integer * 0x1p-24F);
-  return sign | (magnitude < 0x400 ? subnormal : normal);
+  // A subnormal counts steps of 2^-24, the step of floats from 0.5 on.
+  const float above_half = std::bit_cast<float>(std::bit_cast<std::uint32_t>(0.5F) + magnitude);
+  const auto subnormal = std::bit_cast<std::uint32_t>(above_half - 0.5F);
+  const std::uint32_t is_subnormal = magnitude < 0x400 ? ~0U : 0U;
+  return sign | (subnormal & is_subnormal) | (normal & ~is_subnormal);
 }
 
 template <typename Widen>
