@@ -34,11 +34,16 @@ function(mimi_tests_that_build result)
   set(${result} ${sources} PARENT_SCOPE)
 endfunction()
 
+# test_*.cpp hold tests, write_*.cpp are programs, and the others serve the tests.
 file(GLOB test_sources CONFIGURE_DEPENDS tests/test_*.cpp)
+file(GLOB writer_sources CONFIGURE_DEPENDS tests/write_*.cpp)
+file(GLOB support_sources CONFIGURE_DEPENDS tests/*.cpp)
 list(REMOVE_ITEM test_sources ${PROJECT_SOURCE_DIR}/tests/test_main.cpp)
+list(REMOVE_ITEM support_sources ${test_sources} ${writer_sources})
 mimi_tests_that_build(test_sources ${test_sources})
+mimi_tests_that_build(support_sources ${support_sources})
 
-add_executable(mimi_tests tests/test_main.cpp ${test_sources})
+add_executable(mimi_tests ${support_sources} ${test_sources})
 target_include_directories(mimi_tests SYSTEM PRIVATE ${MIMI_DOCTEST_INCLUDE_DIR}
                                                      ${MIMI_JSON_INCLUDE_DIR})
 target_link_libraries(mimi_tests PRIVATE libmimi)
@@ -52,7 +57,6 @@ foreach(source IN LISTS test_sources)
   mimi_set_up_test(${name})
 endforeach()
 
-file(GLOB writer_sources CONFIGURE_DEPENDS tests/write_*.cpp)
 mimi_tests_that_build(writer_sources ${writer_sources})
 foreach(source IN LISTS writer_sources)
   cmake_path(GET source STEM name)
