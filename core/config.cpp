@@ -147,7 +147,7 @@ class Reader {
     const json& value = object_.at(key);
     if (!value.is_array()) fail(source_, key, value_text(value), "a list of whole numbers");
     if (value.size() > kMaxRatios) {
-      fail(source_, key, "a list of " + std::to_string(value.size()), "at most 8");
+      fail(source_, key, "a list of " + std::to_string(value.size()), "1 to 8");
     }
     std::vector<int> list;
     for (const json& element : value) list.push_back(to_int(key, element));
@@ -179,7 +179,7 @@ class Reader {
     const bool huge = value.is_number_unsigned() && value.get<std::uint64_t>() > kLimit;
     const auto number = huge ? kLimit + 1 : value.get<std::int64_t>();
     if (number > kLimit || number < -kLimit) {
-      fail(source_, key, value_text(value), "less than 1000000000");
+      fail(source_, key, value_text(value), "at most 1000000000 either side of 0");
     }
     return static_cast<int>(number);
   }
