@@ -36,6 +36,8 @@ namespace mimi {
 constexpr int kMaxBlockFrames = 125;
 constexpr int kMaxTokenLevels = 64;
 constexpr int kMaxTokenStreams = 255;
+// Every count of samples fits a double.
+constexpr std::uint64_t kMaxTokenSamples = (std::uint64_t{1} << 53) - 1;
 
 // What computed the codes.
 enum class TokenDtype : std::uint8_t { kUnknown = 0, kF32 = 1, kBf16 = 2, kInt8 = 3 };
@@ -61,7 +63,10 @@ struct TokenHeader {
   std::vector<std::pair<std::string, std::string>> text;  // free keys and values, UTF-8
 
   int code_bits() const;  // 11 for 2048 entries
+  // Codes of one frame.
+  std::size_t frame_codes() const;
 };
+
 // A run of frames that begins with a fresh decoder: the whole of an encoded recording, or a part
 // that `cut` took. Decoding starts at position `origin_frame` of the stream it was encoded as, and
 // the first `lead_in_samples` only bring the state up and are dropped.
@@ -71,13 +76,15 @@ struct TokenSegment {
   std::uint32_t origin_frame = 0;
   std::uint32_t lead_in_samples = 0;
   std::uint32_t source_rate_hz = 0;  // 0: TokenWriter takes the header's
+
+  bool operator==(const TokenSegment&) const = default;
 };
 
 struct TokenBlock {
-  std::uint32_t number;       // counts through the whole file, gaps included
-  std::uint32_t first_frame;  // of the file
-  int frames;                 // 1 to kMaxBlockFrames
-  int padding_samples;        // at the end, not part of the audio; only in a segment's last block
+  std::uint32_t number = 0;              // counts through the whole file, gaps included
+  std::uint32_t first_frame = 0;         // of the file
+  int frames = 0;                        // 1 to kMaxBlockFrames
+  int padding_samples = 0;               // at the end, not audio; only in a segment's last block
   std::span<const std::uint16_t> codes;  // [frames x streams x levels], valid until the next call
 };
 
@@ -89,13 +96,17 @@ struct TokenGap {
   std::uint32_t first_frame = 0;  // TokenWriter sets it
   std::uint32_t frames = 0;       // blocks to kMaxBlockFrames x blocks
   int padding_samples = 0;        // as in TokenBlock
+
+  bool operator==(const TokenGap&) const = default;
 };
 
 struct TokenSegmentEnd {
-  std::uint32_t number;
-  std::uint32_t frames;          // lost ones included
-  std::uint64_t samples;         // frames x frame_samples, less lead-in and padding
-  std::uint64_t source_samples;  // at the segment's source_rate_hz; 0 where that is 0
+  std::uint32_t number = 0;
+  std::uint32_t frames = 0;          // lost ones included
+  std::uint64_t samples = 0;         // frames x frame_samples, less lead-in and padding
+  std::uint64_t source_samples = 0;  // at the segment's source_rate_hz; 0 where that is 0
+
+  bool operator==(const TokenSegmentEnd&) const = default;
 };
 
 struct TokenTotals {
@@ -107,6 +118,8 @@ struct TokenTotals {
   std::uint32_t codes_crc = 0;       // CRC-32C of all codes as little-endian uint16
   std::uint64_t samples = 0;         // at the codec's rate
   std::uint64_t source_samples = 0;  // at the header's source_rate_hz; 0 where that is 0
+
+  bool operator==(const TokenTotals&) const = default;
 };
 
 // Writes a file front to back in memory that does not grow with its length: one block, and an entry
