@@ -1,0 +1,121 @@
+"""Training of the residual quantisers: nearest entries, running codebooks, k-means."""
+import torch
+
+LEVEL_CHOICES = torch.tensor([1, 2, 4, 8, 16, 32])
+LEVEL_ODDS = torch.tensor([0.10, 0.10, 0.15, 0.30, 0.15, 0.20])
+DECAY = 0.995
+DEAD_SHARE = 0.06  # an entry used less than this share of an even use is replaced
+
+
+def nearest(vectors, entries):
+    """Index of the nearest entry for each vector: [N x D], [K x D] -> [N]."""
+    norms = entries.pow(2).sum(1)
+    return torch.cat([torch.addmm(norms, part, entries.t(), alpha=-2).argmin(1)
+                      for part in vectors.split(8192)])
+
+
+def sums_by_entry(index, vectors, entries):
+    counts = torch.bincount(index, minlength=entries).float()
+    sums = vectors.new_zeros(entries, vectors.shape[1]).index_add_(0, index, vectors)
+    return counts, sums
+
+
+@torch.no_grad()
+def follow(codebook, index, vectors):
+    """Moves the running counts and sums toward this step's vectors; revives unused entries."""
+    entries = len(codebook.cluster_usage)
+    counts, sums = sums_by_entry(index, vectors, entries)
+    codebook.cluster_usage.lerp_(counts, 1 - DECAY)
+    codebook.embed_sum.lerp_(sums, 1 - DECAY)
+    even_use = len(vectors) / entries
+    dead = (codebook.cluster_usage < DEAD_SHARE * even_use).nonzero()[:, 0][: len(vectors) // 16]
+    if len(dead):
+        chosen = vectors[torch.randint(len(vectors), (len(dead),), device=vectors.device)]
+        codebook.cluster_usage[dead] = even_use
+        codebook.embed_sum[dead] = chosen * even_use
+
+
+def draw_levels(items, device):
+    """How many levels each item of a batch keeps."""
+    return LEVEL_CHOICES[torch.multinomial(LEVEL_ODDS, items, replacement=True)].to(device)
+
+
+def quantise_half(half, latent, kept, learn):
+    """latent [B x H x T], kept [B] levels -> quantised [B x H x T] and the commitment loss.
+
+    The gradient passes straight through to the projected latent.
+    """
+    projected = half.input_proj(latent)
+    items, dim, frames = projected.shape
+    flat = projected.transpose(1, 2).reshape(-1, dim)
+    kept = kept.repeat_interleave(frames)
+    residual, total, commitment = flat, torch.zeros_like(flat), 0.0
+    for number, level in enumerate(half.layers):
+        entries = level.codebook.entries()
+        index = nearest(residual.detach(), entries)
+        chosen = entries[index]
+        if learn:
+            follow(level.codebook, index, residual.detach())
+        used = (kept > number).float()
+        commitment = commitment + ((residual - chosen).pow(2).mean(1) * used).mean()
+        total = total + chosen * used[:, None]
+        residual = residual - chosen
+    commitment = commitment / (len(half.layers) * flat.detach().var())
+    straight = (flat + (total - flat).detach()) * (kept > 0)[:, None]
+    return half.output_proj(straight.view(items, frames, dim).transpose(1, 2)), commitment
+
+
+def quantise(quantizer, latent, kept, learn):
+    """Both halves: level 0, then levels 1.. of the same latent."""
+    semantic, acoustic = quantizer.halves()
+    first, first_loss = quantise_half(semantic, latent, kept.clamp(max=1), learn)
+    rest, rest_loss = quantise_half(acoustic, latent, kept - 1, learn)
+    return first + rest, first_loss + rest_loss
+
+
+def jitter(quantizer, latent, noise):
+    """The continuous stand-in for `quantise`: projections and noise of a relative size."""
+    out = 0
+    for half in quantizer.halves():
+        projected = half.input_proj(latent)
+        out = out + half.output_proj(
+            projected + noise * projected.detach().std() * torch.randn_like(projected))
+    return out
+
+
+@torch.no_grad()
+def fit_codebooks(half, vectors, use_per_step, rounds=10):
+    """k-means on projected latents [N x D], level by level on what the levels before left.
+
+    Returns the share of the energy that is left after each level.
+    """
+    residual, left = vectors.clone(), []
+    for level in half.layers:
+        count = len(level.codebook.cluster_usage)
+        entries = residual[torch.randperm(len(residual), device=residual.device)[:count]].clone()
+        for _ in range(rounds):
+            counts, sums = sums_by_entry(nearest(residual, entries), residual, count)
+            strays = residual[torch.randint(len(residual), (count,), device=residual.device)]
+            entries = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], strays)
+        index = nearest(residual, entries)
+        usage = torch.bincount(index, minlength=count).float() * (use_per_step / len(residual))
+        usage.clamp_(min=0.25 * use_per_step / count)
+        level.codebook.cluster_usage.copy_(usage)
+        level.codebook.embed_sum.copy_(entries * usage[:, None])
+        residual -= entries[index]
+        left.append((residual.pow(2).mean() / vectors.pow(2).mean()).item())
+    return left
+
+
+@torch.no_grad()
+def code_statistics(half, vectors):
+    """Share of the entries used and entropy in bits, for each level."""
+    residual, stats = vectors.clone(), []
+    for level in half.layers:
+        entries = level.codebook.entries()
+        index = nearest(residual, entries)
+        share = torch.bincount(index, minlength=len(entries)).float() / len(index)
+        used = share[share > 0]
+        stats.append((len(used) / len(entries), -(used * used.log2()).sum().item()))
+        residual -= entries[index]
+    return stats

@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""Trains a small Mimi from a folder of recordings; writes config.json and model.safetensors.
+
+    train.py RECORDINGS OUT [--steps 60000]
+
+Run it again with the same OUT to go on from the last saved state, with more --steps to go further.
+The phases are counted in steps, so that stopping, pausing and sharing the machine change nothing:
+
+    continuous   the autoencoder alone, noise in place of the quantisers
+    joint        codebooks (k-means, then running means) with level dropout; the discriminators join
+    final        encoder frozen, codebooks fitted anew, the decoder goes on while the rate decays
+"""
+import argparse
+import copy
+import os
+import pathlib
+import time
+
+import numpy as np
+import torch
+
+import discriminators as gan
+import quantizer as rvq
+from data import Batches, decode_folder
+from export import export
+from initialise import initialise
+from losses import Reconstruction, weighted
+from model import HOP_SAMPLES, Mimi, make_config
+
+WARM_UP_STEPS = 200
+GAN_RAMP_STEPS = 1000
+CLIP_NORM = 2.0
+COMMITMENT = 0.25
+LATENT_NOISE = 0.15
+
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("recordings", help="folder of wav, flac, ogg, opus, mp3 files")
+    p.add_argument("out", help="folder of the state, the log and the model")
+    p.add_argument("--steps", type=int, default=60000, help="total number of steps")
+    p.add_argument("--continuous-steps", type=int, default=3000)
+    p.add_argument("--gan-step", type=int, default=15000, help="the discriminators' first step")
+    p.add_argument("--final-steps", type=int, default=6000)
+    p.add_argument("--filters", type=int, default=32)
+    p.add_argument("--hidden", type=int, default=192)
+    p.add_argument("--layers", type=int, default=4)
+    p.add_argument("--latent-dim", type=int, default=128)
+    p.add_argument("--batch", type=int, default=8, help="segments a step")
+    p.add_argument("--frames", type=int, default=16, help="80 ms frames a segment")
+    p.add_argument("--rate", type=float, default=5e-4, help="learning rate")
+    p.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights")
+    p.add_argument("--holdout", nargs="*", default=[], help="recordings (file stems) to leave out")
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--save-every", type=int, default=250, help="steps between saved states")
+    return p.parse_args()
+
+
+class Trainer:
+    def __init__(self, args):
+        self.args = args
+        self.out = pathlib.Path(args.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.device = torch.device(args.device)
+        self.step, self.phase = 0, "continuous"
+        self.config = make_config(args.filters, args.hidden, args.layers, args.latent_dim)
+        self.sources = decode_folder(args.recordings, self.out / "pcm", args.holdout)
+        self.model = Mimi(self.config).to(self.device)
+        self.average = copy.deepcopy(self.model)
+        self.judges = gan.make_discriminators().to(self.device)
+        self.reconstruction = Reconstruction(self.device)
+        self.optimiser = torch.optim.AdamW(self.model.parameters(), args.rate, betas=(0.8, 0.99),
+                                           weight_decay=1e-4)
+        self.judge_optimiser = torch.optim.AdamW(self.judges.parameters(), args.rate,
+                                                 betas=(0.8, 0.99))
+        self.state_path = self.out / "state.pt"
+        if self.state_path.exists():
+            self.load()
+        else:
+            self.start()
+        self.history = {}
+
+    # State
+
+    def start(self):
+        torch.manual_seed(self.args.seed)
+        self.batches = Batches(self.sources, self.args.seed)
+        model = self.model.to("cpu")
+        ratio = initialise(model, [torch.from_numpy(self.batches.draw(16, 40 * HOP_SAMPLES))
+                                   for _ in range(8)])
+        self.model.to(self.device)
+        self.average.load_state_dict(self.model.state_dict())
+        self.log(f"initialised: signal-to-noise ratio {ratio:.1f} dB")
+
+    def parts(self):
+        return dict(model=self.model, average=self.average, judges=self.judges,
+                    optimiser=self.optimiser, judge_optimiser=self.judge_optimiser)
+
+    def load(self):
+        state = torch.load(self.state_path, map_location=self.device, weights_only=True)
+        if state["config"] != self.config:
+            raise SystemExit(f"{self.state_path}: holds a model of another size than asked for")
+        for name, part in self.parts().items():
+            part.load_state_dict(state[name])
+        self.step, self.phase = state["step"], state["phase"]
+        torch.manual_seed(self.args.seed + self.step)
+        self.batches = Batches(self.sources, self.args.seed + self.step)
+        self.log(f"resumed at step {self.step}, phase {self.phase}")
+
+    def save(self):
+        state = {name: part.state_dict() for name, part in self.parts().items()}
+        state |= dict(step=self.step, phase=self.phase, config=self.config)
+        partial = self.state_path.with_suffix(".partial")
+        torch.save(state, partial)
+        os.replace(partial, self.state_path)
+
+    def log(self, line):
+        print(line, flush=True)
+        with open(self.out / "log.txt", "a", encoding="utf-8") as log:
+            log.write(line + "\n")
+
+    # Phases
+
+    def autocast(self):
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def draw(self):
+        samples = self.args.frames * HOP_SAMPLES
+        return torch.from_numpy(self.batches.draw(self.args.batch, samples)).to(self.device)
+
+    @torch.no_grad()
+    def fit_codebooks(self, vectors_wanted):
+        """k-means on fresh latents of both halves; logs how much each level leaves."""
+        per_step = self.args.batch * self.args.frames
+        latents = []
+        for _ in range(vectors_wanted // per_step + 1):
+            with self.autocast():
+                latents.append(self.model.latent(self.draw()).float())
+        for half in self.model.quantizer.halves():
+            vectors = torch.cat([half.input_proj(z).transpose(1, 2).flatten(0, 1)
+                                 for z in latents])
+            left = rvq.fit_codebooks(half, vectors, per_step)
+            stats = rvq.code_statistics(half, vectors)
+            self.log("k-means: energy left " + " ".join(f"{e:.3f}" for e in left))
+            self.log("k-means: entries used, entropy in bits "
+                     + " ".join(f"{used:.2f}/{bits:.1f}" for used, bits in stats))
+        self.copy_codebooks()
+
+    def copy_codebooks(self):
+        for mean, buffer in zip(self.average.buffers(), self.model.buffers()):
+            mean.copy_(buffer)
+
+    def enter_phases(self):
+        args = self.args
+        if self.phase == "continuous" and self.step >= args.continuous_steps:
+            self.average.load_state_dict(self.model.state_dict())
+            self.fit_codebooks(30000)
+            self.phase = "joint"
+        if self.phase == "joint" and self.step >= args.steps - args.final_steps:
+            self.model.load_state_dict(self.average.state_dict())
+            self.fit_codebooks(100000)
+            self.phase = "final"
+        self.model.encoder_side().requires_grad_(self.phase != "final")
+
+    def rate(self):
+        """Warm-up, then constant, then linear to nothing in the final phase."""
+        left = (self.args.steps - self.step) / max(1, self.args.final_steps)
+        share = min(1.0, (self.step + 1) / WARM_UP_STEPS, left if self.phase == "final" else 1.0)
+        return self.args.rate * max(share, 0.01)
+
+    # One step
+
+    def reconstruct(self, audio):
+        """audio [B x 1 x samples] -> the decoded audio and the commitment loss."""
+        quantizer = self.model.quantizer
+        with self.autocast():
+            latent = self.model.latent(audio)
+        latent = latent.float()
+        if self.phase == "continuous":
+            quantised = rvq.jitter(quantizer, latent, LATENT_NOISE)
+            commitment = latent.new_zeros(())
+        else:
+            kept = rvq.draw_levels(len(audio), self.device)
+            quantised, commitment = rvq.quantise(quantizer, latent, kept, self.phase == "joint")
+        with self.autocast():
+            output = self.model.synthesise(quantised)
+        return output.float(), commitment
+
+    def train_judges(self, audio, output):
+        with self.autocast():
+            loss = gan.discriminator_loss(self.judges, audio, output)
+        self.judge_optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.judges.parameters(), CLIP_NORM)
+        self.judge_optimiser.step()
+        return loss
+
+    def adversarial_loss(self, audio, output, terms):
+        start = np.random.default_rng(self.step).integers(0, audio.shape[-1] - 8 * HOP_SAMPLES + 1)
+        crop = slice(int(start), int(start) + 8 * HOP_SAMPLES)
+        audio, output = audio[..., crop], output[..., crop]
+        if self.step % 2 == 0:
+            terms["judges"] = self.train_judges(audio, output)
+        self.judges.requires_grad_(False)
+        with self.autocast():
+            losses = gan.generator_losses(self.judges, audio, output)
+        self.judges.requires_grad_(True)
+        terms.update(losses)
+        ramp = min(1.0, (self.step - self.args.gan_step) / GAN_RAMP_STEPS)
+        return ramp * (0.2 * losses["adversarial"] + 1.0 * losses["matching"])
+
+    @torch.no_grad()
+    def follow_average(self):
+        decay = min(self.args.average, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()),
+                             1 - decay)
+        if self.phase == "joint":
+            self.copy_codebooks()
+
+    def train_step(self):
+        for group in self.optimiser.param_groups + self.judge_optimiser.param_groups:
+            group["lr"] = self.rate()
+        audio = self.draw()
+        output, commitment = self.reconstruct(audio)
+        terms = self.reconstruction(audio, output)
+        loss = weighted(terms) + COMMITMENT * commitment
+        terms["commitment"] = commitment
+        if self.step >= self.args.gan_step:
+            loss = loss + self.adversarial_loss(audio, output, terms)
+        self.optimiser.zero_grad()
+        loss.backward()
+        terms["gradient"] = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
+        self.optimiser.step()
+        self.step += 1
+        self.follow_average()
+        for name, value in terms.items():
+            self.history.setdefault(name, []).append(value.item())
+
+    def report(self, started):
+        means = " ".join(f"{name} {np.mean(values):.3f}" for name, values in self.history.items())
+        self.log(f"step {self.step} {self.phase} rate {self.rate():.1e} {means} "
+                 f"{time.time() - started:.0f} s")
+        self.history.clear()
+
+    def run(self):
+        started = time.time()
+        while self.step < self.args.steps:
+            self.enter_phases()
+            self.train_step()
+            if self.step % 50 == 0:
+                self.report(started)
+            if self.step % self.args.save_every == 0:
+                self.save()
+        self.save()
+        export(self.average.state_dict(), self.config, self.out)
+
+
+def main():
+    args = arguments()
+    Trainer(args).run()
+
+
+if __name__ == "__main__":
+    main()
