@@ -11,4 +11,7 @@ namespace mimi {
 // crc32c(crc32c(0, a), b) is the checksum of a followed by b. That of "123456789" is 0xE3069283.
 std::uint32_t crc32c(std::uint32_t crc, std::span<const std::byte> bytes);
 
+// The same without the instruction that some machines have for it, to hold that to.
+std::uint32_t crc32c_portable(std::uint32_t crc, std::span<const std::byte> bytes);
+
 }  // namespace mimi

@@ -10,11 +10,11 @@ namespace {
 // The streaming state of the layers.
 struct DecoderState {
   DecoderState(const Model::Impl& model, const StreamOptions& options, int block_frames)
-      : quantizer(model.quantizer, block_frames, options.threads),
-        latent(model.decoder_transformer.hidden, DepthwiseUpsample::kHistory, block_frames),
-        transformer(model.decoder_transformer, *model.table, options.window, 2 * block_frames,
+      : quantizer(*model.quantizer, block_frames, options.threads),
+        latent(model.decoder_transformer->hidden, DepthwiseUpsample::kHistory, block_frames),
+        transformer(*model.decoder_transformer, *model.table, options.window, 2 * block_frames,
                     options.threads, options.tap),
-        seanet(model.decoder, *model.table, block_frames, options.threads, options.tap) {}
+        seanet(*model.decoder, *model.table, block_frames, options.threads, options.tap) {}
 
   QuantizerStream quantizer;
   RowBuffer latent;  // [frames x hidden]
@@ -86,19 +86,19 @@ void Decoder::Impl::run(const std::uint16_t* codes, int frames, float* samples) 
   RowBuffer& steps = state->seanet.input();
   {
     const StageTimer timer(cost.quantizer,
-                           frames * m.quantizer.decode_flop_per_frame(options.levels));
+                           frames * m.quantizer->decode_flop_per_frame(options.levels));
     state->quantizer.decode(codes, frames, options.levels, latent);
     if (tap) tap("dequantized", latent.row(0), frames, latent.channels(), latent.stride());
   }
   {
-    const StageTimer timer(cost.transformer, frames * (m.upsample.flop_per_frame() +
-                                                       2 * m.decoder_transformer.flop_per_step));
-    m.upsample.run(latent, frames, steps);
+    const StageTimer timer(cost.transformer, frames * (m.upsample->flop_per_frame() +
+                                                       2 * m.decoder_transformer->flop_per_step));
+    m.upsample->run(latent, frames, steps);
     latent.advance(frames);
     if (tap) tap("upsample", steps.row(0), 2 * frames, steps.channels(), steps.stride());
     state->transformer.run(steps, 2 * frames);
   }
-  const StageTimer timer(cost.seanet, frames * m.decoder.flop_per_frame);
+  const StageTimer timer(cost.seanet, frames * m.decoder->flop_per_frame);
   state->seanet.run(frames, samples);
 }
 

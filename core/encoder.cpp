@@ -12,12 +12,12 @@ namespace {
 // The streaming state of the layers.
 struct EncoderState {
   EncoderState(const Model::Impl& model, const StreamOptions& options, int block_frames)
-      : seanet(model.encoder, block_frames, options.threads, options.tap),
-        transformer(model.encoder_transformer, *model.table, options.window, 2 * block_frames,
+      : seanet(*model.encoder, block_frames, options.threads, options.tap),
+        transformer(*model.encoder_transformer, *model.table, options.window, 2 * block_frames,
                     options.threads, options.tap),
-        steps(model.encoder_transformer.hidden, model.downsample.history(), 2 * block_frames),
-        latent(model.encoder_transformer.hidden, 0, block_frames),
-        quantizer(model.quantizer, block_frames, options.threads) {}
+        steps(model.encoder_transformer->hidden, model.downsample->history(), 2 * block_frames),
+        latent(model.encoder_transformer->hidden, 0, block_frames),
+        quantizer(*model.quantizer, block_frames, options.threads) {}
 
   SeanetEncoderStream seanet;
   TransformerStream transformer;
@@ -75,17 +75,17 @@ void Encoder::Impl::run(const float* samples, int frames, std::vector<std::uint1
   const Model::Impl& m = model.impl();
   const kernels::ScopedFloatMode mode;
   {
-    const StageTimer timer(cost.seanet, frames * m.encoder.flop_per_frame);
+    const StageTimer timer(cost.seanet, frames * m.encoder->flop_per_frame);
     state->seanet.run(samples, frames, state->steps);
   }
   {
-    const StageTimer timer(cost.transformer, frames * (2 * m.encoder_transformer.flop_per_step +
-                                                       m.downsample.weights().flop_per_row()));
+    const StageTimer timer(cost.transformer, frames * (2 * m.encoder_transformer->flop_per_step +
+                                                       m.downsample->weights().flop_per_row()));
     state->transformer.run(state->steps, 2 * frames);
     downsample(frames);
   }
   const StageTimer timer(cost.quantizer,
-                         frames * m.quantizer.encode_flop_per_frame(options.levels));
+                         frames * m.quantizer->encode_flop_per_frame(options.levels));
   const std::size_t first = codes.size();
   codes.resize(first + static_cast<std::size_t>(frames) * static_cast<std::size_t>(options.levels));
   state->quantizer.encode(state->latent, frames, options.levels, codes.data() + first);
@@ -94,7 +94,7 @@ void Encoder::Impl::run(const float* samples, int frames, std::vector<std::uint1
 void Encoder::Impl::downsample(int frames) {
   RowBuffer& steps = state->steps;
   RowBuffer& latent = state->latent;
-  const CausalConv& conv = model.impl().downsample;
+  const CausalConv& conv = *model.impl().downsample;
   if (!state->steps_have_history) {
     // This convolution alone is padded with its first row, not with zeros.
     for (int t = -steps.history(); t < 0; ++t) {

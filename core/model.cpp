@@ -1,6 +1,8 @@
 #include "core/model.h"
 
 #include <chrono>
+#include <exception>
+#include <functional>
 #include <numeric>
 #include <stdexcept>
 
@@ -8,6 +10,7 @@
 #include "core/embedded_model.h"
 #include "kernels/dispatch.h"
 #include "kernels/float_mode.h"
+#include "kernels/parallel.h"
 
 namespace mimi {
 namespace {
@@ -22,7 +25,25 @@ const kernels::KernelTable& select_table(const ModelOptions& options) {
 
 Model load(const Checkpoint& checkpoint, const ModelOptions& options) {
   const kernels::ScopedFloatMode mode;
-  return Model(std::make_shared<const Model::Impl>(select_table(options), checkpoint));
+  return Model(
+      std::make_shared<const Model::Impl>(select_table(options), checkpoint, options.threads));
+}
+
+// Runs all parts, whatever becomes of the others, and throws what the first of those that failed
+// threw: which error is told does not depend on the threads.
+void run_all(int threads, const std::vector<std::function<void()>>& parts) {
+  std::vector<std::exception_ptr> errors(parts.size());
+  kernels::parallel_for(threads, static_cast<int>(parts.size()), [&](int part, int) {
+    const auto i = static_cast<std::size_t>(part);
+    try {
+      parts[i]();
+    } catch (...) {
+      errors[i] = std::current_exception();
+    }
+  });
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
 }
 
 double now_seconds() {
@@ -32,20 +53,23 @@ double now_seconds() {
 
 }  // namespace
 
-Model::Impl::Impl(const kernels::KernelTable& kernel_table, const Checkpoint& checkpoint)
-    : table(&kernel_table),
-      encoder(kernel_table, checkpoint),
-      encoder_transformer(kernel_table, checkpoint, "encoder_transformer"),
-      downsample(kernel_table, checkpoint, "downsample.conv",
-                 {.in_channels = checkpoint.config().hidden_size,
-                  .out_channels = checkpoint.config().hidden_size,
-                  .kernel = 4,
-                  .stride = 2},
-                 /*has_bias=*/false),
-      quantizer(kernel_table, checkpoint),
-      upsample(checkpoint),
-      decoder_transformer(kernel_table, checkpoint, "decoder_transformer"),
-      decoder(kernel_table, checkpoint) {
+Model::Impl::Impl(const kernels::KernelTable& kernel_table, const Checkpoint& checkpoint,
+                  int threads)
+    : table(&kernel_table) {
+  const int hidden = checkpoint.config().hidden_size;
+  const ConvShape halving = {
+      .in_channels = hidden, .out_channels = hidden, .kernel = 4, .stride = 2};
+  // The largest first, so that threads end together.
+  run_all(threads, {[&] { encoder_transformer.emplace(*table, checkpoint, "encoder_transformer"); },
+                    [&] { decoder_transformer.emplace(*table, checkpoint, "decoder_transformer"); },
+                    [&] { quantizer.emplace(*table, checkpoint); },
+                    [&] { encoder.emplace(*table, checkpoint); },
+                    [&] { decoder.emplace(*table, checkpoint); },
+                    [&] {
+                      downsample.emplace(*table, checkpoint, "downsample.conv", halving,
+                                         /*has_bias=*/false);
+                      upsample.emplace(checkpoint);
+                    }});
   checkpoint.expect_all_used();
   const Config& config = checkpoint.config();
   info = {.name = checkpoint.name(),

@@ -1,6 +1,8 @@
 // The weights of a whole codec, packed.
 #pragma once
 
+#include <optional>
+
 #include "core/codec.h"
 #include "core/conv.h"
 #include "core/quantizer.h"
@@ -11,17 +13,18 @@
 namespace mimi {
 
 struct Model::Impl {
-  Impl(const kernels::KernelTable& table, const Checkpoint& checkpoint);
+  Impl(const kernels::KernelTable& table, const Checkpoint& checkpoint, int threads);
 
   const kernels::KernelTable* table;
-  SeanetEncoder encoder;
-  Transformer encoder_transformer;
-  CausalConv downsample;
-  Quantizer quantizer;
-  DepthwiseUpsample upsample;
-  Transformer decoder_transformer;
-  SeanetDecoder decoder;
   ModelInfo info;
+  // Always set: optional so that threads can make them in any order.
+  std::optional<SeanetEncoder> encoder;
+  std::optional<Transformer> encoder_transformer;
+  std::optional<CausalConv> downsample;
+  std::optional<Quantizer> quantizer;
+  std::optional<DepthwiseUpsample> upsample;
+  std::optional<Transformer> decoder_transformer;
+  std::optional<SeanetDecoder> decoder;
 };
 
 // What both directions make of StreamOptions. Throws Error when they are out of bounds.

@@ -64,15 +64,29 @@ PackedMatrix::PackedMatrix(const KernelTable& table, const WeightLayout& layout,
   bias_ = AlignedFloats(padded);
   std::copy(bias.begin(), bias.end(), bias_.data());
   std::fill(bias_.data() + columns_, bias_.data() + padded, padding_bias);
-  float* out = weights_.data();
-  for (int p = 0; p < panels(); ++p) {
-    const int width = panel_vecs(p) * kLanes;
-    const int valid = std::min(width, columns_ - p * panel_columns());
-    const float* column = layout.data + p * panel_columns() * layout.column_step;
-    for (int tap = 0; tap < layout.taps; ++tap) {
-      const float* row = column + tap * layout.tap_step;
-      for (int d = 0; d < layout.depth; ++d, row += layout.depth_step, out += width) {
-        for (int c = 0; c < valid; ++c) out[c] = row[c * layout.column_step];
+  for (int p = 0; p < panels(); ++p) pack_panel(layout, p);
+}
+
+// A source column's taps and depths lie together, a packed row's columns do. Blocks of depth keep
+// both the lines read and the lines written in the cache until they are used up.
+void PackedMatrix::pack_panel(const WeightLayout& layout, int p) {
+  constexpr int kBlock = 16;
+  const int width = panel_vecs(p) * kLanes;
+  const int first_column = p * panel_columns();
+  const int columns = std::min(width, columns_ - first_column);
+  float* packed = weights_.data() + std::ptrdiff_t{first_column} * depth_;
+  for (int first = 0; first < layout.depth; first += kBlock) {
+    const int last = std::min(first + kBlock, layout.depth);
+    for (int c = 0; c < columns; ++c) {
+      const float* column = layout.data + (first_column + c) * layout.column_step;
+      for (int d = first; d < last; ++d) {
+        const float* value = column + d * layout.depth_step;
+        float* out = packed + std::ptrdiff_t{d} * width + c;
+        for (int tap = 0; tap < layout.taps; ++tap) {
+          *out = *value;
+          value += layout.tap_step;
+          out += std::ptrdiff_t{layout.depth} * width;
+        }
       }
     }
   }

@@ -40,6 +40,8 @@ class PackedMatrix {
   double flop_per_row() const { return 2.0 * depth_ * columns_; }
 
  private:
+  void pack_panel(const WeightLayout& layout, int p);
+
   const KernelTable* table_ = nullptr;
   int depth_ = 0, columns_ = 0;
   AlignedFloats weights_;
