@@ -1,0 +1,52 @@
+# What `cmake --install` and the .deb hold. The public header keeps the name it has in the source
+# tree, so that a program says #include "core/codec.h" with either.
+
+include(CMakePackageConfigHelpers)
+
+install(TARGETS libmimi EXPORT mimi-targets)
+install(FILES core/codec.h core/error.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimi/core)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mimi)
+install(EXPORT mimi-targets NAMESPACE mimi:: DESTINATION ${package_dir})
+configure_package_config_file(cmake/mimiConfig.cmake.in mimiConfig.cmake
+                              INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(mimiConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/mimiConfig.cmake ${PROJECT_BINARY_DIR}/mimiConfigVersion.cmake
+        DESTINATION ${package_dir})
+
+# The paths in mimi.pc are relative to itself, so that an installed tree can be moved.
+set(pkgconfig_dir ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH MIMI_PC_TO_PREFIX ${pkgconfig_dir} ${CMAKE_INSTALL_PREFIX})
+configure_file(cmake/mimi.pc.in mimi.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/mimi.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(FILES LICENSE-MIT LICENSE-APACHE README.md CHANGELOG.md core/FORMAT.md
+        DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+if(MIMI_BUILD_CLI)
+  if(TARGET mimi)
+    install(TARGETS mimi)
+  endif()
+  install(FILES man/mimi.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES completions/mimi.bash RENAME mimi
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES completions/mimi.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+  install(FILES completions/_mimi DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+endif()
+
+# --- the Debian package: cpack -G DEB ---
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_VENDOR "The mimi authors")
+set(CPACK_PACKAGE_CONTACT "The mimi authors <mimi@localhost>")
+set(CPACK_PACKAGE_DESCRIPTION
+    "mimi turns speech into 12.5 frames of tokens a second, and back, in real time
+and many times faster on ordinary processors. A small model is built in; the
+weights of kyutai/mimi can be used as well. The library and its header are
+part of the package.")
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION sound)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian.cmake)
+include(CPack)

@@ -1,0 +1,68 @@
+# Bash completion of mimi.
+
+_mimi() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local command='' word options='--model --threads --isa -q --quiet -h --help'
+  compopt -o filenames 2>/dev/null
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case $word in
+      encode | decode | roundtrip | bench | info)
+        command=$word
+        break
+        ;;
+    esac
+  done
+
+  case $previous in
+    --channels) _mimi_words 'mix left right keep' ;;
+    --format) _mimi_words 's16 s24 f32' ;;
+    --isa) _mimi_words 'portable avx2 avx512 neon' ;;
+    --model) _mimi_files safetensors ;;
+    --out-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+    --output | -o) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --raw) _mimi_words 's16 f32' ;;
+    --resampler) _mimi_words 'best medium fast' ;;
+    --window) _mimi_words 'offline moshi-streaming rust' ;;
+    --block-frames | --levels | -l | --rate | --raw-channels | --threads) COMPREPLY=() ;;
+    *) _mimi_argument ;;
+  esac
+}
+
+# An option or an input of $command.
+_mimi_argument() {
+  case $command in
+    encode)
+      options+=' -o --output -f --force --out-dir -l --levels --channels --raw-channels --raw --rate'
+      options+=' --resampler --window --block-frames'
+      ;;
+    decode)
+      options+=' -o --output -f --force --out-dir -l --levels --rate --format --raw --resampler'
+      options+=' --window'
+      ;;
+    roundtrip)
+      options+=' -o --output -f --force -l --levels --channels --raw-channels --rate --format --raw'
+      options+=' --resampler --window'
+      ;;
+    bench) options+=' --json' ;;
+    info) options+=' --json' ;;
+    '') options+=' -V --version' ;;
+  esac
+  case $current:$command in
+    -*) _mimi_words "$options" ;;
+    *:decode | *:info) _mimi_files mimi ;;
+    *:) _mimi_words 'encode decode roundtrip bench info' ;;
+    *) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+  esac
+}
+
+_mimi_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current"); }
+
+# Folders, and files with the suffix $1.
+_mimi_files() {
+  mapfile -t COMPREPLY < <(
+    compgen -d -- "$current"
+    compgen -f -X "!*.$1" -- "$current"
+  )
+}
+
+complete -F _mimi mimi

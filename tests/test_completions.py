@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Each shell's completion offers exactly the options that `mimi COMMAND --help` names."""
+import os
+import re
+import subprocess
+import unittest
+
+MIMI = os.environ["MIMI_BIN"]
+COMPLETIONS = os.path.join(os.environ["MIMI_SOURCE_DIR"], "completions")
+COMMANDS = ("encode", "decode", "roundtrip", "bench", "info")
+
+BASH = """
+source "$1/mimi.bash"
+COMP_WORDS=(mimi "${@:2}") COMP_CWORD=$(($# - 1))
+_mimi
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+# What the completion tells _arguments stands at the beginning of each line.
+ZSH = """
+_arguments() { print -rl -- "$@"; }
+words=(mimi "${@[2,-1]}")
+CURRENT=$#
+source "$1/_mimi"
+"""
+FISH = """
+source $argv[1]/mimi.fish
+complete -C "mimi $argv[2..]"
+"""
+
+
+def output(*command):
+    result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert result.returncode == 0 and not result.stderr, (command, result)
+    return result.stdout
+
+
+def bash(*words):
+    return set(output("bash", "-c", BASH, "bash", COMPLETIONS, *words).split())
+
+
+def zsh(*words):
+    return output("zsh", "-f", "-c", ZSH, "zsh", COMPLETIONS, *words)
+
+
+def zsh_options(*words):
+    return set(re.findall(r"^(?:\([^)]*\))?(--?[A-Za-z-]+)\[", zsh(*words), re.MULTILINE))
+
+
+def fish(*words):
+    lines = output("fish", "--no-config", "-c", FISH, COMPLETIONS, *words).splitlines()
+    return {line.split("\t")[0] for line in lines}
+
+
+def help_options(*command):
+    lines = re.findall(r"^  (-.*)$", output(MIMI, *command, "--help"), re.MULTILINE)
+    assert lines
+    names = set()
+    for line in lines:
+        names.update(re.match(r"(?:-\w, )?(?:--?[\w-]+)", line)[0].split(", "))
+    return names
+
+
+class Completions(unittest.TestCase):
+    def test_options(self):
+        for command in [(name,) for name in COMMANDS] + [()]:
+            expected = help_options(*command)
+            with self.subTest(command):
+                self.assertEqual(bash(*command, "-"), expected)
+                self.assertEqual(zsh_options(*command, "-"), expected)
+                self.assertEqual(fish(*command, "-") | fish(*command, "--"), expected)
+
+    def test_commands(self):
+        self.assertEqual(bash(""), set(COMMANDS))
+        self.assertEqual(fish("''"), set(COMMANDS))
+        self.assertEqual(re.findall(r"(\w+)\\:", zsh("")), list(COMMANDS))
+
+    def test_values(self):
+        windows = {"offline", "moshi-streaming", "rust"}
+        self.assertEqual(bash("encode", "--window", ""), windows)
+        self.assertEqual(fish("encode", "--window", "''"), windows)
+
+
+if __name__ == "__main__":
+    unittest.main()
