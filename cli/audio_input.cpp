@@ -61,6 +61,11 @@ bool AudioInput::read(std::vector<float>& interleaved) {
   return block.has_value();
 }
 
+std::optional<double> AudioInput::source_seconds() const {
+  if (!source_frames()) return std::nullopt;
+  return static_cast<double>(*source_frames()) / source_rate_hz();
+}
+
 std::size_t AudioInput::read_source(std::vector<float>& interleaved) {
   const std::size_t frames = source_->read(block_);
   const auto channels = static_cast<std::size_t>(source_->channels());

@@ -36,6 +36,7 @@ class AudioInput {
   int source_rate_hz() const { return source_->rate_hz(); }
   // Frames of the source in all, where it tells.
   std::optional<std::int64_t> source_frames() const { return source_->frames(); }
+  std::optional<double> source_seconds() const;
   // Frames of the source that were read; to be asked after the end.
   std::int64_t source_frames_read() const { return source_frames_read_; }
 

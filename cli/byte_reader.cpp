@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-#include "core/error.h"
+#include "cli/named_error.h"
 
 namespace mimi::cli {
 
@@ -22,7 +22,7 @@ ByteReader::ByteReader(const std::string& path)
   } else {
     owned_ = UniqueFd(open(path.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC));
     fd_ = owned_.get();
-    if (fd_ < 0) throw Error(name_ + ": " + std::strerror(errno));
+    if (fd_ < 0) throw NamedError(name_, std::strerror(errno));
   }
   measure();
 }
@@ -34,8 +34,8 @@ ByteReader::ByteReader(UniqueFd fd, const std::string& name)
 
 void ByteReader::measure() {
   struct stat status {};
-  if (fstat(fd_, &status) != 0) throw Error(name_ + ": " + std::strerror(errno));
-  if (S_ISDIR(status.st_mode)) throw Error(name_ + ": is a directory");
+  if (fstat(fd_, &status) != 0) throw NamedError(name_, std::strerror(errno));
+  if (S_ISDIR(status.st_mode)) throw NamedError(name_, "is a directory");
   if (!S_ISREG(status.st_mode)) return;
   const off_t start = lseek(fd_, 0, SEEK_CUR);
   if (start >= 0) size_ = std::max<std::int64_t>(0, status.st_size - start);
@@ -75,7 +75,8 @@ bool ByteReader::wait_for_data() {
   std::array<pollfd, 2> waited = {pollfd{.fd = cancel_.get(), .events = POLLIN, .revents = 0},
                                   pollfd{.fd = fd_, .events = POLLIN, .revents = 0}};
   while (poll(waited.data(), waited.size(), -1) < 0) {
-    if (errno != EINTR) throw Error(name_ + ": cannot read: " + std::strerror(errno));
+    if (errno != EINTR)
+      throw NamedError(name_, std::string("cannot read: ") + std::strerror(errno));
   }
   return waited[0].revents == 0;
 }
@@ -86,7 +87,7 @@ std::size_t ByteReader::read_some(std::uint8_t* data, std::size_t size) {
     const ssize_t count = ::read(fd_, data, size);
     if (count >= 0) return static_cast<std::size_t>(count);
     if (errno != EINTR && errno != EAGAIN) {
-      throw Error(name_ + ": cannot read: " + std::strerror(errno));
+      throw NamedError(name_, std::string("cannot read: ") + std::strerror(errno));
     }
   }
 }

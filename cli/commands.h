@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/audio_format.h"
+#include "cli/level_set.h"
 #include "cli/usage_error.h"
 #include "core/codec.h"
 
@@ -21,6 +22,8 @@ constexpr int kExitDone = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
+constexpr int kMostThreads = 1024;
+
 // Options that may stand before or after the command's name.
 struct CommonOptions {
   std::string model;  // as typed; empty: the embedded one
@@ -33,6 +36,9 @@ struct CommonOptions {
 Model open_model(const CommonOptions& options);
 // The number of threads to use, at least 1. UsageError when MIMI_THREADS is not a positive number.
 int thread_count(const CommonOptions& options);
+StreamOptions stream_options(Window window, const CommonOptions& options);
+// UsageError when the model has fewer levels.
+void check_levels(int levels, const Model& model);
 
 struct OutputOptions {
   std::string path;       // -o; empty: beside the input or in `directory`
@@ -54,7 +60,7 @@ struct DecodeOptions {
   std::vector<std::string> inputs;
   OutputOptions output;
   SinkOptions sink;
-  std::string levels;            // empty: all that the file has
+  LevelSet levels;
   std::optional<Window> window;  // none: the one that the file was encoded with
 };
 int run_decode(const DecodeOptions& options, const CommonOptions& common);

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "core/error.h"
+#include "cli/named_error.h"
 
 namespace mimi::cli {
 namespace {
@@ -24,7 +24,7 @@ constexpr std::size_t kBufferBytes = 1 << 16;
 std::string follow_links(const std::string& path) {
   fs::path place = path;
   for (int links = 0; fs::is_symlink(fs::symlink_status(place)); ++links) {
-    if (links == 40) throw Error(path + ": " + std::strerror(ELOOP));
+    if (links == 40) throw NamedError(path, std::strerror(ELOOP));
     const fs::path target = fs::read_symlink(place);
     place = target.is_absolute() ? target : place.parent_path() / target;
   }
@@ -41,14 +41,15 @@ OutputFile::OutputFile(const std::string& path, bool force)
   }
   struct stat status {};
   const bool exists = stat(path.c_str(), &status) == 0;
-  if (exists && S_ISDIR(status.st_mode)) throw Error(name_ + ": is a directory");
+  if (exists && S_ISDIR(status.st_mode)) throw NamedError(name_, "is a directory");
   if (exists && S_ISREG(status.st_mode) && !force) {
-    throw Error(name_ + ": already exists; -f overwrites it");
+    throw NamedError(name_, "already exists; -f overwrites it");
   }
   if (exists && !S_ISREG(status.st_mode)) {
     owned_ = UniqueFd(open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC));
     fd_ = owned_.get();
-    if (fd_ < 0) throw Error(name_ + ": cannot open for writing: " + std::strerror(errno));
+    if (fd_ < 0)
+      throw NamedError(name_, std::string("cannot open for writing: ") + std::strerror(errno));
     return;
   }
   open_beside(follow_links(path));
@@ -71,7 +72,8 @@ void OutputFile::open_beside(const std::string& place) {
     const int error = errno;
     if (error == EEXIST) unfinished_->keep();  // another's
     unfinished_.reset();
-    if (error != EEXIST) throw Error(name_ + ": cannot create: " + std::strerror(error));
+    if (error != EEXIST)
+      throw NamedError(name_, std::string("cannot create: ") + std::strerror(error));
   }
 }
 
@@ -126,14 +128,15 @@ void OutputFile::move_into_place() {
   // Not every file system can promise not to replace.
   if (failed != 0 && (errno == EINVAL || errno == ENOSYS)) failed = rename(from, place_.c_str());
   if (failed != 0 && errno == EEXIST) {
-    throw Error(name_ + ": came to exist meanwhile; -f overwrites it");
+    throw NamedError(name_, "came to exist meanwhile; -f overwrites it");
   }
-  if (failed != 0) throw Error(name_ + ": cannot rename into place: " + std::strerror(errno));
+  if (failed != 0)
+    throw NamedError(name_, std::string("cannot rename into place: ") + std::strerror(errno));
   unfinished_->keep();
 }
 
 void OutputFile::throw_write_error(int error_number) const {
-  throw Error(name_ + ": cannot write: " + std::strerror(error_number));
+  throw NamedError(name_, std::string("cannot write: ") + std::strerror(error_number));
 }
 
 }  // namespace mimi::cli

@@ -9,8 +9,8 @@
 namespace mimi::cli {
 
 struct ProgressOptions {
-  std::string name;               // what is worked on
-  std::optional<double> total_s;  // seconds of audio in all, where known
+  std::string name;                    // what is worked on
+  std::optional<double> total_s = {};  // seconds of audio in all, where known
   bool quiet = false;
 };
 

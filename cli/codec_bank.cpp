@@ -1,0 +1,77 @@
+#include "cli/codec_bank.h"
+
+#include <cstddef>
+
+namespace mimi::cli {
+
+EncoderBank::EncoderBank(const Model& model, const EncoderOptions& options, int streams)
+    : levels_(static_cast<std::size_t>(options.levels)), codes_(static_cast<std::size_t>(streams)) {
+  for (int i = 0; i < streams; ++i) encoders_.emplace_back(model, options);
+}
+
+template <typename Feed>
+void EncoderBank::gather(Feed feed, std::vector<std::uint16_t>& codes) {
+  for (std::size_t s = 0; s < encoders_.size(); ++s) {
+    codes_[s].clear();
+    feed(s);
+  }
+  const std::size_t frames = codes_[0].size() / levels_;
+  for (std::size_t f = 0; f < frames; ++f) {
+    for (const std::vector<std::uint16_t>& stream : codes_) {
+      const auto frame = std::span(stream).subspan(f * levels_, levels_);
+      codes.insert(codes.end(), frame.begin(), frame.end());
+    }
+  }
+}
+
+void EncoderBank::push(std::span<const float> interleaved, std::vector<std::uint16_t>& codes) {
+  if (encoders_.size() == 1) {
+    encoders_[0].push(interleaved, codes);
+    return;
+  }
+  const auto feed = [&](std::size_t s) {
+    samples_.clear();
+    for (std::size_t i = s; i < interleaved.size(); i += encoders_.size()) {
+      samples_.push_back(interleaved[i]);
+    }
+    encoders_[s].push(samples_, codes_[s]);
+  };
+  gather(feed, codes);
+}
+
+void EncoderBank::finish(std::vector<std::uint16_t>& codes) {
+  gather([this](std::size_t s) { encoders_[s].finish(codes_[s]); }, codes);
+}
+
+DecoderBank::DecoderBank(const Model& model, const DecoderBankOptions& options)
+    : levels_(options.decoder.levels),
+      file_levels_(static_cast<std::size_t>(options.file_levels)),
+      samples_(static_cast<std::size_t>(options.streams)) {
+  for (int i = 0; i < options.streams; ++i) decoders_.emplace_back(model, options.decoder);
+}
+
+void DecoderBank::push(std::span<const std::uint16_t> codes, std::vector<float>& interleaved) {
+  const std::size_t streams = decoders_.size();
+  const std::size_t rows = codes.size() / file_levels_;  // [frames x streams]
+  for (std::size_t s = 0; s < streams; ++s) {
+    codes_.clear();
+    for (std::size_t row = s; row < rows; row += streams) {
+      for (const int level : levels_) {
+        codes_.push_back(codes[row * file_levels_ + static_cast<std::size_t>(level)]);
+      }
+    }
+    samples_[s].clear();
+    decoders_[s].push(codes_, samples_[s]);
+  }
+  const std::size_t samples = samples_[0].size();
+  interleaved.reserve(interleaved.size() + samples * streams);
+  for (std::size_t i = 0; i < samples; ++i) {
+    for (std::size_t s = 0; s < streams; ++s) interleaved.push_back(samples_[s][i]);
+  }
+}
+
+void DecoderBank::reset() {
+  for (Decoder& decoder : decoders_) decoder.reset();
+}
+
+}  // namespace mimi::cli

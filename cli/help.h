@@ -1,0 +1,15 @@
+// How help looks: usage, what the command does, examples, options.
+#pragma once
+
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace mimi::cli {
+
+// The text of --help for `app`: its description is one sentence, its footer holds the examples.
+std::string help_text(const CLI::App& app);
+
+}  // namespace mimi::cli

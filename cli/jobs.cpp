@@ -1,0 +1,102 @@
+#include "cli/jobs.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <set>
+#include <system_error>
+
+#include "core/error.h"
+
+namespace mimi::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string output_of(const std::string& input, const OutputOptions& output,
+                      const std::string& suffix) {
+  if (!output.path.empty()) return output.path;
+  if (input == "-") {
+    if (output.directory.empty()) return "-";
+    throw UsageError("standard input has no name for --out-dir: give -o FILE");
+  }
+  fs::path path = input;
+  path.replace_extension(suffix);
+  return output.directory.empty() ? path : fs::path(output.directory) / path.filename();
+}
+
+bool is_same_file(const std::string& a, const std::string& b) {
+  std::error_code error;
+  return fs::is_regular_file(a, error) && fs::equivalent(a, b, error) && !error;
+}
+
+void make_directory(const std::string& directory) {
+  if (directory.empty()) return;
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) throw Error(directory + ": cannot be made: " + error.message());
+}
+
+void check_terminal(const Job& job, bool force) {
+  if (job.output == "-" && !force && isatty(STDOUT_FILENO) == 1) {
+    throw UsageError("the output is not for a terminal: give -o FILE");
+  }
+}
+
+}  // namespace
+
+std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputOptions& output,
+                           const std::string& suffix) {
+  if (!output.path.empty() && !output.directory.empty()) {
+    throw UsageError("-o and --out-dir exclude each other");
+  }
+  if (!output.path.empty() && inputs.size() > 1) {
+    throw UsageError("-o is for one input, " + std::to_string(inputs.size()) +
+                     " are given: use --out-dir");
+  }
+  make_directory(output.directory);
+  std::vector<Job> jobs;
+  std::set<std::string> outputs;
+  for (const std::string& input : inputs) {
+    const Job job = {.input = input, .output = output_of(input, output, suffix)};
+    check_terminal(job, output.force);
+    if (is_same_file(input, job.output)) {
+      throw UsageError(input + ": would be overwritten by its own output");
+    }
+    if (!outputs.insert(job.output).second) {
+      throw UsageError(job.output + ": would be written for more than one input");
+    }
+    jobs.push_back(job);
+  }
+  return jobs;
+}
+
+int run_each(const std::vector<Job>& jobs, const std::function<void(const Job&)>& run) {
+  int exit_code = kExitDone;
+  for (const Job& job : jobs) {
+    try {
+      run(job);
+    } catch (const Error& error) {
+      report(error.what());
+      exit_code = kExitFailed;
+    }
+  }
+  return exit_code;
+}
+
+void report_clipped(const std::string& output, std::int64_t samples, const CommonOptions& common) {
+  if (samples == 0 || common.quiet) return;
+  report((output == "-" ? "standard output" : output) + ": " + std::to_string(samples) +
+         (samples == 1 ? " sample" : " samples") + " beyond full scale clipped");
+}
+
+void report(const std::string& text) {
+  std::string line = "mimi: " + text;
+  for (char& c : line) {
+    if (c == '\n' || c == '\r' || c == '\x1b') c = '?';
+  }
+  std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,34 @@
+// Several inputs, each with its output.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+
+namespace mimi::cli {
+
+struct Job {
+  std::string input;   // "-" is standard input
+  std::string output;  // "-" is standard output
+};
+
+// Where each input goes: as -o says, or the input's name with `suffix` in place of its own, in
+// --out-dir or beside it; standard input goes to standard output. Throws UsageError where two
+// outputs would be the same, or one its own input.
+std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputOptions& output,
+                           const std::string& suffix);
+
+// Runs one after the other; those that throw mimi::Error are reported on standard error, and the
+// rest go on. Returns the exit code.
+int run_each(const std::vector<Job>& jobs, const std::function<void(const Job&)>& run);
+
+// Says on standard error how many samples of an output were clipped, if any.
+void report_clipped(const std::string& output, std::int64_t samples, const CommonOptions& common);
+
+// "mimi: text" on standard error, in one line whatever the text is.
+void report(const std::string& text);
+
+}  // namespace mimi::cli

@@ -1,0 +1,320 @@
+#include "cli/options.h"
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstdio>
+#include <map>
+#include <memory>
+
+#include "cli/help.h"
+#include "cli/level_set.h"
+#include "core/token_file.h"
+
+namespace mimi::cli {
+namespace {
+
+constexpr const char* kExamples =
+    "  mimi roundtrip speech.wav out.wav     hear what the codec does\n"
+    "  mimi encode speech.flac               make speech.mimi\n"
+    "  mimi decode speech.mimi               make speech.wav\n"
+    "  mimi encode *.wav --out-dir tokens    make tokens/NAME.mimi of each\n"
+    "  mimi COMMAND --help                   the options of a command\n";
+constexpr const char* kEncodeExamples =
+    "  mimi encode speech.flac               make speech.mimi, 8 levels, 1.1 kbps\n"
+    "  mimi encode -l 16 *.wav --out-dir t   make t/NAME.mimi of each, 2.2 kbps\n"
+    "  mimi encode --channels keep duo.wav   code each channel on its own\n"
+    "  arecord -t raw -f S16_LE -r 16000 | mimi encode --raw s16 --rate 16000 - > live.mimi\n";
+constexpr const char* kDecodeExamples =
+    "  mimi decode speech.mimi               make speech.wav, 16 bits, 24 kHz\n"
+    "  mimi decode speech.mimi -o out.flac --rate 48000\n"
+    "  mimi decode -l 0,3-5 speech.mimi      hear levels 0, 3, 4 and 5 alone\n"
+    "  mimi decode - --raw s16 < live.mimi | aplay -t raw -f S16_LE -r 24000\n";
+constexpr const char* kRoundtripExamples =
+    "  mimi roundtrip speech.flac out.wav\n"
+    "  mimi roundtrip -l 1 speech.flac       make speech.mimi.wav of the first level alone\n";
+constexpr const char* kInfoExamples =
+    "  mimi info speech.mimi\n"
+    "  mimi info --json *.mimi | jq .frames\n";
+
+constexpr int kMostLevels = kMaxTokenLevels;
+// 256 times less and more than 24 kHz.
+constexpr int kLowestRate = 94;
+constexpr int kHighestRate = 6144000;
+
+// All that a command line can set.
+struct Parsed {
+  CommonOptions common;
+  EncodeOptions encode;
+  DecodeOptions decode;
+  RoundtripOptions roundtrip;
+  InfoOptions info;
+  Command chosen;
+};
+
+template <typename T>
+auto one_of(const std::map<std::string, T>& values) {
+  return [values](const std::string& text) {
+    const auto found = values.find(text);
+    if (found != values.end()) return found->second;
+    std::string names;
+    for (const auto& [name, value] : values) names += (names.empty() ? "" : ", ") + name;
+    throw CLI::ValidationError("'" + text + "' is not one of " + names);
+  };
+}
+
+// An option whose text `parse` turns into `value`.
+template <typename T, typename Parse>
+CLI::Option* add_parsed(CLI::App& app, const std::string& name, const std::string& metavar,
+                        T& value, const std::string& description, Parse parse) {
+  const auto set = [name, &value, parse](const std::string& text) {
+    try {
+      value = parse(text);
+    } catch (const CLI::ValidationError& error) {
+      throw CLI::ValidationError(name.substr(name.find("--")) + ": " + error.what());
+    }
+  };
+  return app.add_option_function<std::string>(name, set, description)->option_text(metavar);
+}
+
+CLI::Option* add_number(CLI::App& app, const std::string& name, int& value, int least, int most,
+                        const std::string& description) {
+  const auto parse = [least, most](const std::string& text) {
+    int number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size() || number < least ||
+        number > most) {
+      throw CLI::ValidationError("'" + text + "' is not a number from " + std::to_string(least) +
+                                 " to " + std::to_string(most));
+    }
+    return number;
+  };
+  return add_parsed(app, name, "N", value, description, parse);
+}
+
+ChannelChoice parse_channels(const std::string& text) {
+  using Kind = ChannelChoice::Kind;
+  if (text == "mix") return {.kind = Kind::kMix};
+  if (text == "keep") return {.kind = Kind::kKeep};
+  if (text == "left") return {.kind = Kind::kOne, .index = 0};
+  if (text == "right") return {.kind = Kind::kOne, .index = 1};
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && number >= 1) {
+    return {.kind = Kind::kOne, .index = number - 1};
+  }
+  throw CLI::ValidationError("'" + text + "' is not mix, left, right, keep or a number from 1");
+}
+
+const auto kWindows = one_of<Window>({{"offline", Window::kOffline},
+                                      {"moshi-streaming", Window::kMoshiStreaming},
+                                      {"rust", Window::kRust}});
+const auto kSampleFormats = one_of<SampleFormat>(
+    {{"s16", SampleFormat::kS16}, {"s24", SampleFormat::kS24}, {"f32", SampleFormat::kF32}});
+const auto kRawFormats =
+    one_of<SampleFormat>({{"s16", SampleFormat::kS16}, {"f32", SampleFormat::kF32}});
+const auto kResamplers = one_of<ResamplerQuality>({{"best", ResamplerQuality::kBest},
+                                                   {"medium", ResamplerQuality::kMedium},
+                                                   {"fast", ResamplerQuality::kFast}});
+
+void add_common(CLI::App& app, CommonOptions& common) {
+  app.add_option(
+         "--model", common.model,
+         "folder, .safetensors file or name such as kyutai/mimi (default: the built-in one)")
+      ->option_text("MODEL");
+  add_number(app, "--threads", common.threads, 1, kMostThreads,
+             "threads (default: MIMI_THREADS, else what the machine grants)");
+  app.add_option("--isa", common.isa, "instruction set (default: MIMI_ISA, else the best)")
+      ->option_text("ISA");
+  app.add_flag("-q,--quiet", common.quiet, "print errors only");
+}
+
+void add_output(CLI::App& app, OutputOptions& output, const std::string& description) {
+  app.add_option("-o,--output", output.path, description)->option_text("FILE");
+  app.add_flag("-f,--force", output.force, "overwrite existing files");
+}
+
+void add_source(CLI::App& app, SourceOptions& source) {
+  add_parsed(app, "--channels", "WHICH", source.channels,
+             "mix (default), left, right, a number from 1, or keep: each on its own",
+             parse_channels);
+  add_number(app, "--raw-channels", source.raw_format.channels, 1, 256,
+             "channels of headerless input (default 1)");
+}
+
+CLI::Option* add_resampler(CLI::App& app, ResamplerQuality& quality) {
+  return add_parsed(app, "--resampler", "QUALITY", quality, "best (default), medium or fast",
+                    kResamplers);
+}
+
+void add_encode(CLI::App& app, Parsed& parsed) {
+  EncodeOptions& options = parsed.encode;
+  CLI::App* command = app.add_subcommand("encode", "Turn recordings into tokens.");
+  command->footer(kEncodeExamples);
+  command->add_option("IN", options.inputs)->required();
+  add_output(*command, options.output, "output (default: IN with the suffix .mimi; - for stdin's)");
+  command->add_option("--out-dir", options.output.directory, "folder for the outputs")
+      ->option_text("DIR");
+  add_number(*command, "-l,--levels", options.levels, 1, kMostLevels,
+             "codebooks per frame, 137.5 bit/s each (default 8)");
+  add_source(*command, options.source);
+  CLI::Option* raw = add_parsed(*command, "--raw", "FORMAT", options.source.raw_format.sample,
+                                "input is headerless PCM: s16 or f32, little-endian", kRawFormats);
+  CLI::Option* rate = add_number(*command, "--rate", options.source.raw_format.rate_hz, kLowestRate,
+                                 kHighestRate, "sample rate of headerless input (default 24000)");
+  add_resampler(*command, options.source.resampler);
+  add_parsed(*command, "--window", "RULE", options.window,
+             "whose attention window: offline (default), moshi-streaming or rust", kWindows);
+  add_number(*command, "--block-frames", options.block_frames, 1, kMaxBlockFrames,
+             "frames per block (default 125 into a file, 1 into a pipe)");
+  rate->needs(raw);
+  command->get_option("--raw-channels")->needs(raw);
+  command->final_callback([&parsed, raw] {
+    parsed.encode.source.raw = raw->count() > 0;
+    parsed.chosen = [options = parsed.encode, common = parsed.common] {
+      return run_encode(options, common);
+    };
+  });
+}
+
+// --format and --raw of what is written.
+CLI::Option* add_sample_formats(CLI::App& app, SinkOptions& sink) {
+  CLI::Option* format =
+      add_parsed(app, "--format", "FORMAT", sink.sample,
+                 "samples: s16 (default), s24 or f32; .flac and .ogg go by the suffix of FILE",
+                 kSampleFormats);
+  CLI::Option* raw = add_parsed(app, "--raw", "FORMAT", sink.sample,
+                                "headerless PCM: s16 or f32, little-endian", kRawFormats);
+  raw->excludes(format);
+  return raw;
+}
+
+void finish_sink(const CLI::App& command, SinkOptions& sink) {
+  sink.raw = command.count("--raw") > 0;
+  sink.sample_given = command.count("--format") > 0;
+}
+
+void add_decode(CLI::App& app, Parsed& parsed) {
+  DecodeOptions& options = parsed.decode;
+  CLI::App* command = app.add_subcommand("decode", "Turn tokens into sound.");
+  command->footer(kDecodeExamples);
+  command->add_option("IN", options.inputs)->required();
+  add_output(*command, options.output, "output (default: IN with the suffix .wav; - for stdin's)");
+  command->add_option("--out-dir", options.output.directory, "folder for the outputs")
+      ->option_text("DIR");
+  add_parsed(*command, "-l,--levels", "WHICH", options.levels,
+             "the first N (4), or a set counted from 0 (0,3-5; 3-3 is one) (default: all)",
+             [](const std::string& text) { return parse_levels(text); });
+  add_number(*command, "--rate", options.sink.rate_hz, kLowestRate, kHighestRate,
+             "sample rate of the output (default 24000)");
+  add_sample_formats(*command, options.sink);
+  add_resampler(*command, options.sink.resampler);
+  add_parsed(*command, "--window", "RULE", options.window,
+             "offline, moshi-streaming or rust (default: the file's)", kWindows);
+  command->final_callback([&parsed, command] {
+    finish_sink(*command, parsed.decode.sink);
+    parsed.chosen = [options = parsed.decode, common = parsed.common] {
+      return run_decode(options, common);
+    };
+  });
+}
+
+void add_roundtrip(CLI::App& app, Parsed& parsed) {
+  RoundtripOptions& options = parsed.roundtrip;
+  CLI::App* command =
+      app.add_subcommand("roundtrip", "Encode and decode, to hear what the codec does.");
+  command->footer(kRoundtripExamples);
+  command->add_option("IN", options.input)->required();
+  CLI::Option* second = command->add_option("OUT", options.output.path);
+  add_output(*command, options.output,
+             "output (default: IN with the suffix .mimi.wav; - for stdin's)");
+  second->excludes(command->get_option("--output"));
+  add_number(*command, "-l,--levels", options.levels, 1, kMostLevels,
+             "codebooks per frame, 137.5 bit/s each (default 8)");
+  add_source(*command, options.source);
+  add_number(*command, "--rate", options.sink.rate_hz, kLowestRate, kHighestRate,
+             "sample rate of the output, with --raw of both (default 24000)");
+  CLI::Option* raw = add_sample_formats(*command, options.sink);
+  command->get_option("--raw-channels")->needs(raw);
+  add_resampler(*command, options.source.resampler);
+  add_parsed(*command, "--window", "RULE", options.window,
+             "whose attention window: offline (default), moshi-streaming or rust", kWindows);
+  command->final_callback([&parsed, command] {
+    RoundtripOptions& given = parsed.roundtrip;
+    finish_sink(*command, given.sink);
+    given.sink.resampler = given.source.resampler;
+    given.source.raw = given.sink.raw;
+    given.source.raw_format.sample = given.sink.sample;
+    if (given.sink.rate_hz != 0) given.source.raw_format.rate_hz = given.sink.rate_hz;
+    parsed.chosen = [options = given, common = parsed.common] {
+      return run_roundtrip(options, common);
+    };
+  });
+}
+
+void add_info(CLI::App& app, Parsed& parsed) {
+  CLI::App* command =
+      app.add_subcommand("info", "Print what token files say of themselves and verify them.");
+  command->footer(kInfoExamples);
+  command->add_option("IN", parsed.info.inputs)->required();
+  command->add_flag("--json", parsed.info.json, "one JSON object per file, each on its own line");
+  command->final_callback(
+      [&parsed] { parsed.chosen = [options = parsed.info] { return run_info(options); }; });
+}
+
+int print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  return kExitDone;
+}
+
+// CLI11's messages say what is wrong, but not where to read on.
+[[noreturn]] void throw_usage(const CLI::App& app, const CLI::Error& error) {
+  const auto chosen = app.get_subcommands();
+  const std::string command = chosen.empty() ? "mimi" : "mimi " + chosen.front()->get_name();
+  std::string cause = error.what();
+  const std::vector<std::string> unknown = app.remaining(true);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
+    const bool is_option = unknown.front().starts_with('-');
+    cause = (is_option        ? "unknown option '"
+             : chosen.empty() ? "unknown command '"
+                              : "unexpected argument '") +
+            unknown.front() + "'";
+  }
+  throw UsageError(cause + " (see " + command + " --help)");
+}
+
+}  // namespace
+
+Command parse_command_line(int argc, const char* const* argv) {
+  auto parsed = std::make_shared<Parsed>();
+  CLI::App app("A neural speech codec: speech to 1.1 kbps of tokens and back.", "mimi");
+  app.footer(kExamples);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.set_help_flag("-h,--help", "print this help");
+  bool wants_version = false;
+  app.add_flag("-V,--version", wants_version, "print the version, the model and instruction sets");
+  add_common(app, parsed->common);
+  app.fallthrough();
+  app.require_subcommand(0, 1);
+  add_encode(app, *parsed);
+  add_decode(app, *parsed);
+  add_roundtrip(app, *parsed);
+  add_bench(app, parsed->common, parsed->chosen);
+  add_info(app, *parsed);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const auto commands = app.get_subcommands();
+    return [text = help_text(commands.empty() ? app : *commands.front())] { return print(text); };
+  } catch (const CLI::Error& error) {
+    throw_usage(app, error);
+  }
+  if (wants_version) return [common = parsed->common] { return run_version(common); };
+  if (parsed->chosen) return parsed->chosen;
+  if (argc > 1) throw UsageError("no command given (see mimi --help)");
+  return [text = help_text(app)] {
+    std::fputs(text.c_str(), stderr);
+    return kExitUsage;
+  };
+}
+
+}  // namespace mimi::cli

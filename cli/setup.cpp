@@ -1,0 +1,76 @@
+// The model and the machine, as the options of every command ask for them.
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <string_view>
+
+#include "cli/commands.h"
+#include "cli/system_limits.h"
+#include "core/model_path.h"
+#include "kernels/dispatch.h"
+#include "kernels/kernels.h"
+
+namespace mimi::cli {
+namespace {
+
+void check_isa(const std::string& isa) {
+  try {
+    kernels::select(isa);
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(error.what());
+  }
+}
+
+}  // namespace
+
+Model open_model(const CommonOptions& options) {
+  check_isa(options.isa);
+  const ModelOptions model_options = {.isa = options.isa, .threads = thread_count(options)};
+  if (options.model.empty()) return Model::embedded(model_options);
+  return Model::open(resolve_model(options.model), model_options);
+}
+
+int thread_count(const CommonOptions& options) {
+  if (options.threads > 0) return options.threads;
+  const char* variable = std::getenv("MIMI_THREADS");
+  if (variable == nullptr || *variable == '\0') return granted_threads();
+  const std::string_view text = variable;
+  int threads = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), threads);
+  if (error != std::errc() || end != text.data() + text.size() || threads < 1 ||
+      threads > kMostThreads) {
+    throw UsageError("MIMI_THREADS: '" + std::string(text) + "' is not a number from 1 to " +
+                     std::to_string(kMostThreads));
+  }
+  return threads;
+}
+
+StreamOptions stream_options(Window window, const CommonOptions& options) {
+  StreamOptions stream;
+  stream.window = window;
+  stream.threads = thread_count(options);
+  return stream;
+}
+
+void check_levels(int levels, const Model& model) {
+  if (levels <= model.info().levels) return;
+  throw UsageError("--levels: the model '" + model.info().name + "' has " +
+                   std::to_string(model.info().levels) + ", " + std::to_string(levels) +
+                   " were asked for");
+}
+
+int run_version(const CommonOptions& common) {
+  const Model model = open_model(common);
+  std::string isas;
+  for (const kernels::KernelTable* table : kernels::available()) {
+    isas += (isas.empty() ? "" : ", ") + std::string(table->name);
+  }
+  std::printf("mimi %s\n", MIMI_VERSION);
+  std::printf("model %s, fingerprint %08x\n", model.info().name.c_str(), model.info().fingerprint);
+  std::printf("instruction set %s (of %s), %d threads\n", std::string(model.isa()).c_str(),
+              isas.c_str(), thread_count(common));
+  return kExitDone;
+}
+
+}  // namespace mimi::cli
