@@ -81,11 +81,12 @@ struct TokenSegment {
 };
 
 struct TokenBlock {
-  std::uint32_t number = 0;              // counts through the whole file, gaps included
-  std::uint32_t first_frame = 0;         // of the file
-  int frames = 0;                        // 1 to kMaxBlockFrames
-  int padding_samples = 0;               // at the end, not audio; only in a segment's last block
-  std::span<const std::uint16_t> codes;  // [frames x streams x levels], valid until the next call
+  std::uint32_t number = 0;       // counts through the whole file, gaps included
+  std::uint32_t first_frame = 0;  // of the file
+  int frames = 0;                 // 1 to kMaxBlockFrames
+  int padding_samples = 0;        // at the end, not audio; only in a segment's last block
+  std::span<const std::uint16_t> codes =
+      {};  // [frames x streams x levels], valid until the next call
 };
 
 // Blocks that were lost. A decoder gives silence for their frames and begins afresh after them, at

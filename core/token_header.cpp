@@ -178,7 +178,12 @@ void parse_fixed_header(LittleEndianParser& parser, TokenHeader& header) {
   const std::uint32_t codebook_size = parser.u32();
   check_range("codebook size", codebook_size, 2, 65536);
   header.codebook_size = static_cast<int>(codebook_size);
-  check_range("bits of a code", parser.u8(), header.code_bits(), header.code_bits());
+  const int bits = parser.u8();
+  if (bits != header.code_bits()) {
+    throw Error("bits of a code is " + std::to_string(bits) + ", expected " +
+                std::to_string(header.code_bits()) + " for " + std::to_string(codebook_size) +
+                " entries");
+  }
   header.window = parse_window_number(parser.u8());
   header.dtype = static_cast<TokenDtype>(parser.u8());
   header.arithmetic = parser.u8();
