@@ -229,9 +229,10 @@ void check_graph(const Reader& reader, const Config& config, const std::string& 
   if (reader.has("head_dim")) {
     reader.expect_equal("head_dim", 0, config.head_dim(), "hidden_size / num_attention_heads");
   }
-  const double frame_rate = reader.number("frame_rate", config.frame_rate());
-  if (!(std::abs(frame_rate - config.frame_rate()) <= 1e-6 * config.frame_rate())) {
-    fail(source, "frame_rate", number_text(frame_rate),
+  for (const char* const key : {"frame_rate", "_frame_rate"}) {  // by the version that wrote it
+    const double frame_rate = reader.number(key, config.frame_rate());
+    if (std::abs(frame_rate - config.frame_rate()) <= 1e-6 * config.frame_rate()) continue;
+    fail(source, key, number_text(frame_rate),
          number_text(config.frame_rate()) + ", that of " + std::to_string(config.frame_samples()) +
              " samples at " + std::to_string(config.sampling_rate) + " Hz");
   }
@@ -322,8 +323,8 @@ void check_config(const Config& config, const std::string& source) {
 
 Config parse_config(std::string_view text, const std::string& source) {
   json object = parse_object(text, source);
-  drop_null(object, {"upsampling_ratios", "frame_rate", "head_dim", "rope_theta", "rope_scaling",
-                     "rope_parameters"});
+  drop_null(object, {"upsampling_ratios", "frame_rate", "_frame_rate", "head_dim", "rope_theta",
+                     "rope_scaling", "rope_parameters"});
   const Reader reader(object, source);
   Config config;
   for (const Dimension& dimension : kDimensions) {

@@ -74,7 +74,8 @@ TEST_CASE("rope_theta stands where either generation of transformers puts it") {
 
 TEST_CASE("null stands for absent where transformers takes it so") {
   const Config config = parse_config(
-      R"({"model_type": "mimi", "upsampling_ratios": null, "frame_rate": null, "head_dim": null,
+      R"({"model_type": "mimi", "upsampling_ratios": null, "frame_rate": null,
+          "_frame_rate": null, "head_dim": null,
           "rope_theta": null, "rope_scaling": null, "rope_parameters": {"rope_theta": null}})",
       "config.json");
   CHECK(config_text(config) == config_text(Config()));
@@ -142,6 +143,8 @@ TEST_CASE("a value that Mimi cannot have is refused with key, found and expected
        "128, as codebook_dim"},
       {R"("upsample_groups":256)", "'upsample_groups' is 256, expected 512, as hidden_size"},
       {R"("frame_rate":25)", "'frame_rate' is 25, expected 12.5, that of 1920 samples at 24000 Hz"},
+      {R"("_frame_rate":75)",
+       "'_frame_rate' is 75, expected 12.5, that of 1920 samples at 24000 Hz"},
       {R"("sampling_rate":16000,"frame_rate":12.5)",
        "'frame_rate' is 12.5, expected 8.333333333333334, that of 1920 samples at 16000 Hz"},
       {R"("frame_rate":"12.5")", R"('frame_rate' is "12.5", expected a number)"},
