@@ -4,27 +4,27 @@
     .section .rodata
     .balign 64
 
-    .globl mimi_embedded_weights_begin
-    .hidden mimi_embedded_weights_begin
-    .type mimi_embedded_weights_begin, %object
-mimi_embedded_weights_begin:
+    .globl kMimiEmbeddedWeightsBegin
+    .hidden kMimiEmbeddedWeightsBegin
+    .type kMimiEmbeddedWeightsBegin, %object
+kMimiEmbeddedWeightsBegin:
     .incbin MIMI_WEIGHTS_FILE
-    .size mimi_embedded_weights_begin, . - mimi_embedded_weights_begin
+    .size kMimiEmbeddedWeightsBegin, . - kMimiEmbeddedWeightsBegin
 
-    .globl mimi_embedded_weights_end
-    .hidden mimi_embedded_weights_end
-mimi_embedded_weights_end:
+    .globl kMimiEmbeddedWeightsEnd
+    .hidden kMimiEmbeddedWeightsEnd
+kMimiEmbeddedWeightsEnd:
 
-    .globl mimi_embedded_config_begin
-    .hidden mimi_embedded_config_begin
-    .type mimi_embedded_config_begin, %object
-mimi_embedded_config_begin:
+    .globl kMimiEmbeddedConfigBegin
+    .hidden kMimiEmbeddedConfigBegin
+    .type kMimiEmbeddedConfigBegin, %object
+kMimiEmbeddedConfigBegin:
     .incbin MIMI_CONFIG_FILE
-    .size mimi_embedded_config_begin, . - mimi_embedded_config_begin
+    .size kMimiEmbeddedConfigBegin, . - kMimiEmbeddedConfigBegin
 
-    .globl mimi_embedded_config_end
-    .hidden mimi_embedded_config_end
-mimi_embedded_config_end:
+    .globl kMimiEmbeddedConfigEnd
+    .hidden kMimiEmbeddedConfigEnd
+kMimiEmbeddedConfigEnd:
 
     // Without this note a linker would make the program's stack executable.
     .section .note.GNU-stack, "", %progbits
