@@ -46,6 +46,7 @@ struct Decoder::Impl {
   }
 
   void reset() {
+    const kernels::ScopedFloatMode mode;
     state.emplace(model.impl(), options.stream, block_frames);
     frames_heard = 0;
   }

@@ -41,6 +41,7 @@ struct Encoder::Impl {
   }
 
   void reset() {
+    const kernels::ScopedFloatMode mode;
     state.emplace(model.impl(), options.stream, block_frames);
     begun_frame.clear();
     samples_heard = 0;
