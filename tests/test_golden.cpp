@@ -118,5 +118,35 @@ TEST_CASE("fewer levels are the first of all levels") {
   }
 }
 
+// What the quantiser makes of some of the levels, [frames x hidden].
+std::vector<float> dequantized(const Model& model, const std::vector<int>& levels) {
+  std::vector<std::uint16_t> codes;
+  const auto all = golden_codes();
+  for (std::size_t frame = 0; frame < all.size(); frame += kLevels) {
+    for (const int level : levels) codes.push_back(all[frame + static_cast<std::size_t>(level)]);
+  }
+  Stages stages;
+  Decoder decoder(model, {.levels = levels, .stream = {.tap = collect(stages)}});
+  std::vector<float> audio;
+  decoder.push(codes, audio);
+  CHECK(audio.size() == golden("decoded").values.size());
+  return stages.at("dequantized").values;
+}
+
+std::vector<float> sum(std::vector<float> a, const std::vector<float>& b) {
+  for (std::size_t i = 0; i < a.size(); ++i) a[i] += b[i];
+  return a;
+}
+
+TEST_CASE("the levels, each decoded alone, add up to the specification's sum") {
+  const Model model = Model::open((test_models() / "tiny-hf").string());
+  const auto expected = golden("decode.dequantized").values;
+  std::vector<float> total(expected.size());
+  for (int level = 0; level < kLevels; ++level) total = sum(total, dequantized(model, {level}));
+  CHECK(largest_difference(total, expected) <= kTolerance * rms(expected));
+  // The semantic and the acoustic levels meet in one rounded addition.
+  CHECK(dequantized(model, {0, 2, 5}) == sum(dequantized(model, {0}), dequantized(model, {2, 5})));
+}
+
 }  // namespace
 }  // namespace mimi::test
