@@ -1,0 +1,181 @@
+#include "cli/bench.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <numbers>
+
+#include "kernels/dispatch.h"
+#include "kernels/kernels.h"
+#include "kernels/parallel.h"
+
+namespace mimi::cli {
+namespace {
+
+template <typename Body>
+double seconds_of(Body body) {
+  const auto start = std::chrono::steady_clock::now();
+  body();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// The value below which `share` of the (sorted) values lie.
+double percentile(std::vector<double> values, double share) {
+  std::sort(values.begin(), values.end());
+  const auto last = static_cast<double>(values.size() - 1);
+  return values[static_cast<std::size_t>(std::lround(share * last))];
+}
+
+// An integer addition takes one cycle on every machine this runs on, and each waits for the one
+// before. The best of several runs, so that an interruption does not count.
+double measure_clock_hz() {
+  constexpr int kRounds = 100000;
+  constexpr int kAdditions = 32;
+  double best = 0;
+  for (int run = 0; run < 20; ++run) {
+    std::uint64_t sum = 1;
+    const double seconds = seconds_of([&] {
+      for (int round = 0; round < kRounds; ++round) {
+#pragma GCC unroll 32
+        for (int i = 0; i < kAdditions; ++i) {
+          sum += sum;
+          asm volatile("" : "+r"(sum));
+        }
+      }
+    });
+    best = std::max(best, double{kRounds} * kAdditions / seconds);
+  }
+  return best;
+}
+
+PeakFigures measure_peak(const kernels::KernelTable& table, int threads, double clock_hz) {
+  constexpr std::int64_t kIterations = 100000;
+  double best = 0;
+  for (int run = 0; run < 20; ++run) {
+    std::vector<double> flop(static_cast<std::size_t>(threads));
+    const double seconds = seconds_of([&] {
+      kernels::parallel_for(threads, threads, [&](int task, int) {
+        float sink[kernels::kLanes];
+        flop[static_cast<std::size_t>(task)] = table.multiply_add_peak(kIterations, sink);
+      });
+    });
+    double sum = 0;
+    for (const double f : flop) sum += f;
+    best = std::max(best, sum / seconds);
+  }
+  return {threads, best, best / threads / clock_hz};
+}
+
+struct Run {
+  double seconds;
+  CodecCost cost;
+};
+
+// `run` gives one Run.
+template <typename Body>
+SpeedFigures measure_speed(const std::string& direction, int threads, int runs, Body run) {
+  run();  // warms up
+  std::vector<Run> all;
+  for (int i = 0; i < runs; ++i) all.push_back(run());
+  const auto quicker = [](const Run& a, const Run& b) { return a.seconds < b.seconds; };
+  std::sort(all.begin(), all.end(), quicker);
+  const Run& median = all[all.size() / 2];
+  return {direction, threads, median.seconds, all.front().seconds, median.cost};
+}
+
+Run encode_whole(const Model& model, const EncoderOptions& options, std::span<const float> samples,
+                 std::vector<std::uint16_t>& codes) {
+  codes.clear();
+  Encoder encoder(model, options);
+  const double seconds = seconds_of([&] {
+    encoder.push(samples, codes);
+    encoder.finish(codes);
+  });
+  return {seconds, encoder.cost()};
+}
+
+Run decode_whole(const Model& model, const DecoderOptions& options,
+                 std::span<const std::uint16_t> codes) {
+  std::vector<float> decoded;
+  decoded.reserve(codes.size() / options.levels.size() *
+                  static_cast<std::size_t>(model.info().frame_samples));
+  Decoder decoder(model, options);
+  const double seconds = seconds_of([&] { decoder.push(codes, decoded); });
+  return {seconds, decoder.cost()};
+}
+
+// Pushes one frame after the other through `push`, the first ones uncounted.
+template <typename Push>
+LatencyFigures measure_latency(const std::string& direction, int threads, int frames, Push push) {
+  const int warm_up = std::min(frames / 4, 50);
+  std::vector<double> seconds;
+  for (int frame = 0; frame < frames; ++frame) {
+    const double taken = seconds_of([&] { push(static_cast<std::size_t>(frame)); });
+    if (frame >= warm_up) seconds.push_back(taken);
+  }
+  return {direction, threads, static_cast<int>(seconds.size()), percentile(seconds, 0.5),
+          percentile(seconds, 0.99)};
+}
+
+}  // namespace
+
+BenchFigures run_benchmarks(const Model& model, std::span<const float> samples,
+                            const BenchPlan& plan) {
+  const kernels::KernelTable& table = kernels::select(model.isa());
+  const auto frame_samples = static_cast<std::size_t>(model.info().frame_samples);
+  const auto levels = static_cast<std::size_t>(plan.levels);
+  BenchFigures figures;
+  figures.audio_seconds = static_cast<double>(samples.size()) / model.info().sample_rate;
+  figures.clock_hz = measure_clock_hz();
+  std::vector<std::uint16_t> codes;
+  for (const int threads : plan.threads) {
+    figures.peaks.push_back(measure_peak(table, threads, figures.clock_hz));
+    const StreamOptions stream = {.window = plan.window, .threads = threads};
+    const EncoderOptions encode = {.levels = plan.levels, .stream = stream};
+    const DecoderOptions decode = {.levels = first_levels(plan.levels), .stream = stream};
+    figures.speeds.push_back(measure_speed(
+        "encode", threads, plan.runs, [&] { return encode_whole(model, encode, samples, codes); }));
+    figures.speeds.push_back(measure_speed("decode", threads, plan.runs,
+                                           [&] { return decode_whole(model, decode, codes); }));
+
+    const int frames = static_cast<int>(std::min(codes.size() / levels, std::size_t{500}));
+    // The codes have a frame for the padded end too; whole frames of samples are what is timed.
+    const int whole = std::min(frames, static_cast<int>(samples.size() / frame_samples));
+    Encoder encoder(model, encode);
+    std::vector<std::uint16_t> frame_codes;
+    figures.latencies.push_back(measure_latency("encode", threads, whole, [&](std::size_t frame) {
+      frame_codes.clear();
+      encoder.push(samples.subspan(frame * frame_samples, frame_samples), frame_codes);
+    }));
+    Decoder decoder(model, decode);
+    std::vector<float> frame_audio;
+    figures.latencies.push_back(measure_latency("decode", threads, frames, [&](std::size_t frame) {
+      frame_audio.clear();
+      decoder.push(std::span(codes).subspan(frame * levels, levels), frame_audio);
+    }));
+  }
+  return figures;
+}
+
+std::vector<float> synthesize_voice(int rate_hz, double seconds) {
+  constexpr double kTurn = 2 * std::numbers::pi;
+  std::vector<float> samples(static_cast<std::size_t>(seconds * rate_hz));
+  double phase = 0;
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const double t = static_cast<double>(i) / rate_hz;
+    const double pitch_hz = 130 + 30 * std::sin(kTurn * 0.7 * t);
+    const double formant_hz = 900 + 500 * std::sin(kTurn * 1.9 * t);
+    phase += kTurn * pitch_hz / rate_hz;
+    double value = 0;
+    for (int harmonic = 1; harmonic <= 12; ++harmonic) {
+      const double distance = (harmonic * pitch_hz - formant_hz) / 400;
+      value += std::exp(-distance * distance) * std::sin(harmonic * phase);
+    }
+    const double loudness = std::max(0.0, std::sin(kTurn * 2.3 * t) + 0.4);
+    samples[i] = static_cast<float>(0.08 * loudness * value);
+  }
+  return samples;
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,57 @@
+// Measures the codec on this machine, beside what the machine could do at most.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/codec.h"
+
+namespace mimi::cli {
+
+struct BenchPlan {
+  int levels = 8;
+  int runs = 5;  // counted, after one that warms up
+  std::vector<int> threads;
+  Window window = Window::kOffline;
+};
+
+// Multiply-adds in registers alone, the best of several short runs.
+struct PeakFigures {
+  int threads;
+  double flop_per_second;
+  double flop_per_cycle;  // of one thread; the cycle is timed by a chain of dependent additions
+};
+
+// One direction over the whole recording.
+struct SpeedFigures {
+  std::string direction;  // "encode" or "decode"
+  int threads;
+  double median_seconds, best_seconds;
+  CodecCost cost;  // of the median run
+};
+
+// One direction, one frame a call.
+struct LatencyFigures {
+  std::string direction;
+  int threads;
+  int frames;
+  double median_seconds, p99_seconds;
+};
+
+struct BenchFigures {
+  double audio_seconds;
+  double clock_hz;
+  std::vector<PeakFigures> peaks;
+  std::vector<SpeedFigures> speeds;
+  std::vector<LatencyFigures> latencies;
+};
+
+// `samples` is at the model's rate.
+BenchFigures run_benchmarks(const Model& model, std::span<const float> samples,
+                            const BenchPlan& plan);
+
+// Something like a voice: harmonics of a gliding pitch under moving formants, and pauses.
+std::vector<float> synthesize_voice(int rate_hz, double seconds);
+
+}  // namespace mimi::cli
