@@ -96,11 +96,14 @@ class SndfileSink : public AudioSink {
         throw Error(file_.name() + ": cannot write: " + sf_strerror(sound_.get()));
       }
       interleaved = interleaved.subspan(chunk.size());
+      has_samples_ = true;
     }
     check();
   }
 
   void finish() override {
+    // The header of FLAC goes ahead of its first sample, or else is forgotten.
+    if (!has_samples_) sf_command(sound_.get(), SFC_UPDATE_HEADER_NOW, nullptr, 0);
     const int failed = sf_close(sound_.release());
     check();
     if (failed != 0) throw Error(file_.name() + ": cannot write: " + sf_error_number(failed));
@@ -179,6 +182,7 @@ class SndfileSink : public AudioSink {
   UniqueFd temporary_;
   int fd_ = -1;
   int write_error_ = 0;
+  bool has_samples_ = false;
   std::vector<int> integers_;
   std::unique_ptr<SNDFILE, Close> sound_;
 };

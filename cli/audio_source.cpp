@@ -78,7 +78,7 @@ class PcmSource : public AudioSource {
 
   void check_end(std::size_t begun_bytes) const {
     if (bytes_left_.value_or(0) > 0) {
-      throw Error(name_ + ": the WAV file is cut short: " + std::to_string(*bytes_left_) +
+      throw Error(name_ + ": WAV file cut short: " + std::to_string(*bytes_left_) +
                   " bytes of its 'data' chunk are missing (byte " +
                   std::to_string(reader_->position()) + ")");
     }
@@ -125,7 +125,7 @@ class SndfileSource : public AudioSource {
     }
     if (count <= 0) {
       if (frames_ && frames_given_ < *frames_) {
-        throw Error(name_ + ": is cut short: " + std::to_string(frames_given_) + " of its " +
+        throw Error(name_ + ": cut short: " + std::to_string(frames_given_) + " of its " +
                     std::to_string(*frames_) + " samples are there");
       }
       return 0;

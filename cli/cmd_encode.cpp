@@ -106,8 +106,9 @@ class FileEncoder {
 int run_encode(const EncodeOptions& options, const CommonOptions& common) {
   const std::vector<Job> jobs = plan_jobs(options.inputs, options.output, ".mimi");
   const Model model = open_model(common);
-  check_levels(options.levels, model);
-  return run_each(jobs, [&](const Job& job) { FileEncoder(job, model, options, common).run(); });
+  EncodeOptions resolved = options;
+  resolved.levels = encoded_levels(options.levels, model);
+  return run_each(jobs, [&](const Job& job) { FileEncoder(job, model, resolved, common).run(); });
 }
 
 }  // namespace mimi::cli

@@ -100,16 +100,17 @@ int run_roundtrip(const RoundtripOptions& options, const CommonOptions& common) 
   const std::vector<Job> jobs = plan_jobs({options.input}, options.output, suffix);
   container_of(jobs.front().output, options.sink);
   const Model model = open_model(common);
-  check_levels(options.levels, model);
+  RoundtripOptions resolved = options;
+  resolved.levels = encoded_levels(options.levels, model);
   return run_each(jobs, [&](const Job& job) {
     const auto start = std::chrono::steady_clock::now();
-    Roundtrip roundtrip(job, model, options, common);
+    Roundtrip roundtrip(job, model, resolved, common);
     roundtrip.run();
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     report_clipped(job.output, roundtrip.clipped(), common);
     if (common.quiet) return;
     std::fprintf(stderr, "%s: %.2f s, %d levels, %.2f kbps, %.1f x real time\n", job.output.c_str(),
-                 roundtrip.seconds(), options.levels, roundtrip.kilobits_per_second(),
+                 roundtrip.seconds(), resolved.levels, roundtrip.kilobits_per_second(),
                  roundtrip.seconds() / elapsed.count());
   });
 }

@@ -37,8 +37,9 @@ Model open_model(const CommonOptions& options);
 // The number of threads to use, at least 1. UsageError when MIMI_THREADS is not a positive number.
 int thread_count(const CommonOptions& options);
 StreamOptions stream_options(Window window, const CommonOptions& options);
-// UsageError when the model has fewer levels.
-void check_levels(int levels, const Model& model);
+// What to encode for `asked` levels; 0: 8, or all of a model that has fewer. UsageError when the
+// model has fewer than asked.
+int encoded_levels(int asked, const Model& model);
 
 struct OutputOptions {
   std::string path;       // -o; empty: beside the input or in `directory`
@@ -50,7 +51,7 @@ struct EncodeOptions {
   std::vector<std::string> inputs;
   OutputOptions output;
   SourceOptions source;
-  int levels = 8;
+  int levels = 0;        // 0: 8, or all of a model that has fewer
   int block_frames = 0;  // 0: 125 into a regular file, 1 into anything else
   Window window = Window::kOffline;
 };
@@ -70,7 +71,7 @@ struct RoundtripOptions {
   OutputOptions output;
   SourceOptions source;
   SinkOptions sink;
-  int levels = 8;
+  int levels = 0;  // 0: 8, or all of a model that has fewer
   Window window = Window::kOffline;
 };
 int run_roundtrip(const RoundtripOptions& options, const CommonOptions& common);

@@ -49,14 +49,15 @@ std::string usage(const CLI::App& app) {
   return text + " [options]\n";
 }
 
-std::string options(const CLI::App& app) {
+std::string options(const CLI::App& app, bool with_help) {
   std::string text;
   for (const CLI::Option* option : app.get_options()) {
     if (!option->nonpositional()) continue;
     std::string names;
     for (const std::string& name : option->get_snames()) names += "-" + name + ", ";
     for (const std::string& name : option->get_lnames()) names += "--" + name;
-    const std::string value = option->get_option_text();
+    if (names == "-h, --help" && !with_help) continue;
+    const std::string value = option->get_items_expected_max() > 0 ? option->get_type_name() : "";
     text += row(names + (value.empty() ? "" : " " + value), option->get_description());
   }
   return text;
@@ -72,9 +73,9 @@ std::string help_text(const CLI::App& app) {
   for (const CLI::App* command : commands) {
     text += row(command->get_name(), command->get_description());
   }
-  text += "\nOptions:\n" + options(app);
+  text += "\nOptions:\n" + options(app, true);
   if (app.get_parent() != nullptr) {
-    text += "\nOptions of every command:\n" + options(*app.get_parent());
+    text += "\nOptions of every command:\n" + options(*app.get_parent(), false);
   }
   return text;
 }

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <set>
@@ -55,12 +56,14 @@ std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputO
     throw UsageError("-o is for one input, " + std::to_string(inputs.size()) +
                      " are given: use --out-dir");
   }
-  make_directory(output.directory);
   std::vector<Job> jobs;
   std::set<std::string> outputs;
   for (const std::string& input : inputs) {
     const Job job = {.input = input, .output = output_of(input, output, suffix)};
     check_terminal(job, output.force);
+    if (input == "-" && std::count(inputs.begin(), inputs.end(), "-") > 1) {
+      throw UsageError("standard input can be read once only");
+    }
     if (is_same_file(input, job.output)) {
       throw UsageError(input + ": would be overwritten by its own output");
     }
@@ -69,6 +72,7 @@ std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputO
     }
     jobs.push_back(job);
   }
+  make_directory(output.directory);
   return jobs;
 }
 

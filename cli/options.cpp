@@ -73,7 +73,7 @@ CLI::Option* add_parsed(CLI::App& app, const std::string& name, const std::strin
       throw CLI::ValidationError(name.substr(name.find("--")) + ": " + error.what());
     }
   };
-  return app.add_option_function<std::string>(name, set, description)->option_text(metavar);
+  return app.add_option_function<std::string>(name, set, description)->type_name(metavar);
 }
 
 CLI::Option* add_number(CLI::App& app, const std::string& name, int& value, int least, int most,
@@ -120,16 +120,16 @@ void add_common(CLI::App& app, CommonOptions& common) {
   app.add_option(
          "--model", common.model,
          "folder, .safetensors file or name such as kyutai/mimi (default: the built-in one)")
-      ->option_text("MODEL");
+      ->type_name("MODEL");
   add_number(app, "--threads", common.threads, 1, kMostThreads,
              "threads (default: MIMI_THREADS, else what the machine grants)");
   app.add_option("--isa", common.isa, "instruction set (default: MIMI_ISA, else the best)")
-      ->option_text("ISA");
+      ->type_name("ISA");
   app.add_flag("-q,--quiet", common.quiet, "print errors only");
 }
 
 void add_output(CLI::App& app, OutputOptions& output, const std::string& description) {
-  app.add_option("-o,--output", output.path, description)->option_text("FILE");
+  app.add_option("-o,--output", output.path, description)->type_name("FILE");
   app.add_flag("-f,--force", output.force, "overwrite existing files");
 }
 
@@ -153,7 +153,7 @@ void add_encode(CLI::App& app, Parsed& parsed) {
   command->add_option("IN", options.inputs)->required();
   add_output(*command, options.output, "output (default: IN with the suffix .mimi; - for stdin's)");
   command->add_option("--out-dir", options.output.directory, "folder for the outputs")
-      ->option_text("DIR");
+      ->type_name("DIR");
   add_number(*command, "-l,--levels", options.levels, 1, kMostLevels,
              "codebooks per frame, 137.5 bit/s each (default 8)");
   add_source(*command, options.source);
@@ -200,7 +200,7 @@ void add_decode(CLI::App& app, Parsed& parsed) {
   command->add_option("IN", options.inputs)->required();
   add_output(*command, options.output, "output (default: IN with the suffix .wav; - for stdin's)");
   command->add_option("--out-dir", options.output.directory, "folder for the outputs")
-      ->option_text("DIR");
+      ->type_name("DIR");
   add_parsed(*command, "-l,--levels", "WHICH", options.levels,
              "the first N (4), or a set counted from 0 (0,3-5; 3-3 is one) (default: all)",
              [](const std::string& text) { return parse_levels(text); });

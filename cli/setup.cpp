@@ -1,4 +1,5 @@
 // The model and the machine, as the options of every command ask for them.
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,8 @@
 
 namespace mimi::cli {
 namespace {
+
+constexpr int kDefaultLevels = 8;
 
 void check_isa(const std::string& isa) {
   try {
@@ -53,10 +56,11 @@ StreamOptions stream_options(Window window, const CommonOptions& options) {
   return stream;
 }
 
-void check_levels(int levels, const Model& model) {
-  if (levels <= model.info().levels) return;
+int encoded_levels(int asked, const Model& model) {
+  if (asked == 0) return std::min(kDefaultLevels, model.info().levels);
+  if (asked <= model.info().levels) return asked;
   throw UsageError("--levels: the model '" + model.info().name + "' has " +
-                   std::to_string(model.info().levels) + ", " + std::to_string(levels) +
+                   std::to_string(model.info().levels) + ", " + std::to_string(asked) +
                    " were asked for");
 }
 

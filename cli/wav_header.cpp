@@ -70,7 +70,7 @@ class Prober {
   void read_chunk() {
     std::array<std::uint8_t, 8> start;
     if (!take(start)) {
-      fail(has_format_ ? "ends before its 'data' chunk" : "ends before its 'fmt ' chunk");
+      fail(has_format_ ? "ends before the 'data' chunk" : "ends before the 'fmt ' chunk");
     }
     const std::string id = text(std::span(start).first(4));
     const auto size = static_cast<std::uint32_t>(little_endian(std::span(start).subspan(4)));
@@ -88,8 +88,8 @@ class Prober {
   void read_format(std::uint32_t size) {
     std::array<std::uint8_t, 40> bytes{};
     const auto used = std::min<std::size_t>(size, bytes.size());
-    if (size < 16) fail("its 'fmt ' chunk has " + std::to_string(size) + " bytes, expected 16");
-    if (!take(std::span(bytes).first(used))) fail("ends within its 'fmt ' chunk");
+    if (size < 16) fail("'fmt ' chunk of " + std::to_string(size) + " bytes, expected at least 16");
+    if (!take(std::span(bytes).first(used))) fail("ends within the 'fmt ' chunk");
     pass(size - static_cast<std::uint32_t>(used), "fmt ");
     const auto field = [&bytes](std::size_t offset, std::size_t width) {
       return static_cast<int>(little_endian(std::span(bytes).subspan(offset, width)));
@@ -101,8 +101,8 @@ class Prober {
     const int bits = field(14, 2);
     const bool plain_guid = std::equal(kPlainGuidTail.begin(), kPlainGuidTail.end(), &bytes[26]);
     if (tag == kFormatExtensible && used == bytes.size() && plain_guid) tag = field(24, 2);
-    if (header_.channels < 1) fail("its 'fmt ' chunk names 0 channels");
-    if (header_.rate_hz < 1) fail("its 'fmt ' chunk names an impossible sample rate");
+    if (header_.channels < 1) fail("no channels");
+    if (header_.rate_hz < 1) fail("no sample rate");
     // Samples that do not fill their bytes are rare: libsndfile knows them.
     if (block_bytes == header_.channels * bits / 8) header_.encoding = pcm_encoding(tag, bits);
     has_format_ = true;
@@ -111,13 +111,13 @@ class Prober {
   // 'ds64' of an RF64 file: the sizes that do not fit in 32 bits.
   void read_long_sizes(std::uint32_t size) {
     std::array<std::uint8_t, 16> bytes{};
-    if (size < bytes.size() || !take(bytes)) fail("ends within its 'ds64' chunk");
+    if (size < bytes.size() || !take(bytes)) fail("ends within the 'ds64' chunk");
     long_data_bytes_ = little_endian(std::span(bytes).subspan(8));
     pass(size - static_cast<std::uint32_t>(bytes.size()), "ds64");
   }
 
   void begin_data(std::uint32_t size) {
-    if (!has_format_) fail("its 'data' chunk comes before its 'fmt ' chunk");
+    if (!has_format_) fail("the 'data' chunk comes before the 'fmt ' chunk");
     found_data_ = true;
     std::uint64_t bytes = size;
     if (is_rf64_ && size == kUnknownSize) bytes = long_data_bytes_;
@@ -130,8 +130,8 @@ class Prober {
     }
     header_.data_bytes = static_cast<std::int64_t>(bytes);
     if (total && *header_.data_bytes > there) {
-      fail("is cut short: its 'data' chunk should have " + std::to_string(bytes) +
-           " bytes, the file has " + std::to_string(there) + " of them");
+      fail("cut short: 'data' chunk of " + std::to_string(bytes) + " bytes, the file has " +
+           std::to_string(there) + " of them");
     }
   }
 
@@ -140,8 +140,8 @@ class Prober {
     if (!total || size == 0 || size == kUnknownSize) return;
     // The size leaves out its own 8 bytes; some writers count them, or a padding byte not written.
     if (static_cast<std::int64_t>(size) > *total) {
-      fail("is cut short: its RIFF header says " + std::to_string(size + 8) +
-           " bytes, the file has " + std::to_string(*total));
+      fail("cut short: RIFF chunk of " + std::to_string(size) + " bytes, the file has " +
+           std::to_string(*total - 8) + " of them");
     }
   }
 
@@ -149,13 +149,13 @@ class Prober {
   void pass(std::uint32_t size, const std::string& id) {
     const std::int64_t padded = std::int64_t{size} + size % 2;
     if (has_format_) {
-      if (reader_.skip(padded) < size) fail("ends within its '" + id + "' chunk");
+      if (reader_.skip(padded) < size) fail("ends within the '" + id + "' chunk");
       return;
     }
     const auto count = static_cast<std::size_t>(padded);
-    if (seen_.size() + count > kSeenLimit) fail("has no 'fmt ' chunk in its first 1 MiB");
+    if (seen_.size() + count > kSeenLimit) fail("no 'fmt ' chunk in the first 1 MiB");
     std::vector<std::uint8_t> passed(count);
-    if (!take(passed)) fail("ends within its '" + id + "' chunk");
+    if (!take(passed)) fail("ends within the '" + id + "' chunk");
   }
 
   bool is_compressed() const { return has_format_ && !header_.encoding; }
@@ -165,7 +165,7 @@ class Prober {
   }
 
   [[noreturn]] void fail(const std::string& cause) const {
-    throw Error(reader_.name() + ": the WAV file " + cause + " (byte " +
+    throw Error(reader_.name() + ": WAV header: " + cause + " (byte " +
                 std::to_string(reader_.position()) + ")");
   }
 

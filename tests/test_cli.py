@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+"""The commands as a user types them: stdout, stderr, exit codes and the files that are left."""
+import os
+import re
+import shutil
+import stat
+import unittest
+
+import numpy as np
+
+from cli_support import (FLAC, FLAC_SAMPLES, RATE, SOURCE, CliTest, noise, pcm,
+                         read_wav, wav)
+
+# Arguments, and what the line on stderr says after "mimi: ". The exit code is 2.
+WRONG_USAGE = [
+    (["frobnicate"], r"unknown command 'frobnicate' \(see mimi --help\)"),
+    (["--isa", "avx2"], r"no command given \(see mimi --help\)"),
+    (["--frob", "info", "a"], r"unknown option '--frob' \(see mimi info --help\)"),
+    (["encode"], r"IN is required \(see mimi encode --help\)"),
+    (["encode", "a.wav", "--frob"], r"unknown option '--frob' \(see mimi encode --help\)"),
+    (["encode", "a.wav", "-o"], r"--output: 1 required FILE missing .*"),
+    (["encode", "a.wav", "b.wav", "-o", "c"], r"-o is for one input, 2 are given: use --out-dir"),
+    (["encode", "a.wav", "-o", "c", "--out-dir", "d"], r"-o and --out-dir exclude each other"),
+    (["encode", "a/x.wav", "b/x.wav", "--out-dir", "d"],
+     r"d/x.mimi: would be written for more than one input"),
+    (["encode", "-", "-"], r"standard input can be read once only"),
+    (["encode", "-", "--out-dir", "d"], r"standard input has no name for --out-dir: give -o FILE"),
+    (["encode", "a.wav", "-l", "0"], r"--levels: '0' is not a number from 1 to 64 .*"),
+    (["encode", "a.wav", "-l", "8x"], r"--levels: '8x' is not a number .*"),
+    (["encode", "a.wav", "-l", "33"], r"--levels: the model 'mimi-small' has 32, 33 were asked for"),
+    (["encode", "a.wav", "--channels", "both"], r"--channels: 'both' is not mix, left, right, .*"),
+    (["encode", "a.wav", "--channels", "0"], r"--channels: '0' is not mix, left, right, .*"),
+    (["encode", "a.wav", "--resampler", "x"], r"--resampler: 'x' is not one of best, fast, medium .*"),
+    (["encode", "a.wav", "--window", "x"], r"--window: 'x' is not one of moshi-streaming, .*"),
+    (["encode", "a.wav", "--rate", "8000"], r"--rate requires --raw .*"),
+    (["encode", "a.wav", "--raw-channels", "2"], r"--raw-channels requires --raw .*"),
+    (["encode", "a.wav", "--raw", "s24"], r"--raw: 's24' is not one of f32, s16 .*"),
+    (["encode", "a.wav", "--raw", "s16", "--rate", "93"], r"--rate: '93' is not a number from 94 .*"),
+    (["encode", "a.wav", "--block-frames", "126"], r"--block-frames: '126' is not a number .* 125 .*"),
+    (["encode", "a.wav", "--threads", "0"], r"--threads: '0' is not a number from 1 to 1024 .*"),
+    (["encode", "a.wav", "--isa", "mmx"], r"unknown instruction set 'mmx'; this build has .*"),
+    (["decode", "a.mimi", "-l", ""], r"--levels: '' is not a count such as 4 or a set .*"),
+    (["decode", "a.mimi", "-l", "0"], r"--levels: '0' names no level.*"),
+    (["decode", "a.mimi", "-l", "1,"], r"--levels: '1,' is not a count .*"),
+    (["decode", "a.mimi", "-l", "1,1-2"], r"--levels: '1,1-2' names a level twice.*"),
+    (["decode", "a.mimi", "-l", "3-1"], r"--levels: '3-1' has a range that runs backwards.*"),
+    (["decode", "a.mimi", "-l", "-1"], r"--levels: '-1' is not a count .*"),
+    (["decode", "a.mimi", "-o", "b.mp3"], r"b.mp3: '.mp3' is not a format that can be written: .*"),
+    (["decode", "a.mimi", "-o", "b.flac", "--format", "f32"], r"b.flac: FLAC holds integers: .*"),
+    (["decode", "a.mimi", "-o", "b.ogg", "--format", "s24"], r"b.ogg: --format is not for Ogg .*"),
+    (["decode", "a.mimi", "--raw", "s16", "--format", "f32"], r"--format excludes --raw .*"),
+    (["decode", "a.mimi", "--format", "u8"], r"--format: 'u8' is not one of f32, s16, s24 .*"),
+    (["roundtrip", "a.wav", "b.wav", "c.wav"], r"unexpected argument 'c.wav' .*"),
+    (["roundtrip", "a.wav", "b.wav", "-o", "c.wav"], r"OUT excludes --output .*"),
+    (["info"], r"IN is required \(see mimi info --help\)"),
+]
+
+
+class Usage(CliTest):
+    def test_wrong_usage(self):
+        for args, err in WRONG_USAGE:
+            with self.subTest(" ".join(args)):
+                self.fails(*args, code=2, err=err)
+        self.assertEqual(self.files(), [])
+
+    def test_wrong_environment(self):
+        self.put("a.wav", wav(noise(100)))
+        self.fails("encode", "a.wav", code=2, env={"MIMI_THREADS": "many"},
+                   err=r"MIMI_THREADS: 'many' is not a number from 1 to 1024")
+        self.fails("encode", "a.wav", code=2, env={"MIMI_ISA": "mmx"},
+                   err=r"unknown instruction set 'mmx'; this build has .*")
+        self.assertEqual(self.files(), ["a.wav"])
+
+    def test_help(self):
+        overview = self.mimi("--help", out=None)
+        self.assertIn(b"mimi roundtrip speech.wav out.wav", overview)
+        commands = re.findall(r"^  (\w+)", re.search(r"Commands:\n((  .*\n)+)", overview.decode())[1],
+                              re.MULTILINE)
+        self.assertEqual(commands, ["encode", "decode", "roundtrip", "bench", "info"])
+        for command in commands:
+            with self.subTest(command):
+                text = self.mimi(command, "--help", out=None).decode()
+                self.assertTrue(text.startswith(f"Usage: mimi {command} "), text)
+                self.assertEqual(self.mimi(command, "a", "-h", out=None).decode(), text)
+        # Without a command the same is said, but nothing was done.
+        self.mimi(code=2, err=re.escape(overview.decode()))
+
+    def test_version(self):
+        text = self.mimi("--version", out=None, env={"MIMI_ISA": "portable", "MIMI_THREADS": "3"})
+        self.assertRegex(text.decode(), r"\Amimi \d+\.\d+\.\d+\n"
+                         r"model mimi-small, fingerprint [0-9a-f]{8}\n"
+                         r"instruction set portable \(of (\w+, )*portable\), 3 threads\n\Z")
+
+
+class Encode(CliTest):
+    def test_outputs(self):
+        for name in ("a.wav", "b.c.wav", "d"):
+            self.put(name, wav(noise(3000)))
+        self.mimi("encode", "a.wav", "b.c.wav", "d")
+        self.mimi("encode", "a.wav", "-o", "x.tokens")
+        self.mimi("encode", "a.wav", "d", "--out-dir", "new/folder")
+        self.assertEqual(self.files(), ["a.mimi", "a.wav", "b.c.mimi", "b.c.wav", "d", "d.mimi",
+                                        "new", "x.tokens"])
+        self.assertEqual(sorted(os.listdir(self.path("new/folder"))), ["a.mimi", "d.mimi"])
+        self.assertEqual(self.get("new/folder/a.mimi"), self.get("a.mimi"))
+        self.assertEqual(self.get("x.tokens"), self.get("a.mimi"))
+
+    def test_one_bad_input_of_three(self):
+        self.put("a.wav", wav(noise(100)))
+        self.put("b.wav", b"this is no sound")
+        self.put("c.wav", wav(noise(100)))
+        self.fails("encode", "a.wav", "b.wav", "missing.wav", "c.wav",
+                   err="b.wav: not a sound file that can be read: .*\n"
+                       "mimi: missing.wav: No such file or directory")
+        self.assertEqual(self.files(), ["a.mimi", "a.wav", "b.wav", "c.mimi", "c.wav"])
+
+    def test_existing_output(self):
+        self.put("a.wav", wav(noise(100)))
+        self.put("a.mimi", b"precious")
+        self.fails("encode", "a.wav", err="a.mimi: already exists; -f overwrites it")
+        self.assertEqual(self.get("a.mimi"), b"precious")
+        self.mimi("encode", "a.wav", "-f")
+        self.assertEqual(self.info("a.mimi")[0]["samples"], 100)
+        self.fails("encode", "a.wav", "-f", "-o", "a.wav", code=2,
+                   err="a.wav: would be overwritten by its own output")
+        self.fails("encode", "a.wav", "-o", self.dir, err=".*: is a directory")
+        self.fails("encode", "a.wav", "-o", "no/such/a.mimi",
+                   err="no/such/a.mimi: cannot create: No such file or directory")
+
+    def test_failure_keeps_the_old_output(self):
+        self.put("a.wav", wav(np.append(noise(90000), np.nan), encoding="f32"))
+        self.put("a.mimi", b"precious")
+        self.fails("encode", "a.wav", "-f", err="a.wav: sample 90000 .* is not a number")
+        self.assertEqual(self.get("a.mimi"), b"precious")
+        self.assertEqual(self.files(), ["a.mimi", "a.wav"])
+
+    def test_links_are_followed(self):
+        self.put("a.wav", wav(noise(100)))
+        os.mkdir(self.path("elsewhere"))
+        os.symlink("elsewhere/new.mimi", self.path("to-nothing.mimi"))
+        self.mimi("encode", "a.wav", "-o", "to-nothing.mimi")
+        self.assertTrue(os.path.islink(self.path("to-nothing.mimi")))
+        first = self.get("elsewhere/new.mimi")
+        self.put("elsewhere/old.mimi", b"old")
+        os.symlink(self.path("elsewhere/old.mimi"), self.path("to-old.mimi"))
+        self.mimi("encode", "a.wav", "-f", "-o", "to-old.mimi")
+        self.assertTrue(os.path.islink(self.path("to-old.mimi")))
+        self.assertEqual(self.get("elsewhere/old.mimi"), first)
+        self.assertEqual(sorted(os.listdir(self.path("elsewhere"))), ["new.mimi", "old.mimi"])
+
+    def test_mode_by_umask(self):
+        self.put("a.wav", wav(noise(100)))
+        for umask in (0o022, 0o077, 0o002):
+            self.mimi("encode", "a.wav", "-f", umask=umask)
+            mode = stat.S_IMODE(os.stat(self.path("a.mimi")).st_mode)
+            self.assertEqual(mode, 0o666 & ~umask)
+
+    def test_levels_are_a_prefix(self):
+        self.put("a.wav", wav(noise(20000)))
+        self.mimi("encode", "a.wav", "-o", "default.mimi")
+        self.assertEqual(self.info("default.mimi")[0]["levels"], 8)
+        self.mimi("encode", "a.wav", "-l", "3", "-o", "three.mimi")
+        self.assertEqual(self.info("three.mimi")[0]["levels"], 3)
+        self.mimi("decode", "-l", "3", "default.mimi", "-o", "from-eight.wav")
+        self.mimi("decode", "three.mimi", "-o", "from-three.wav")
+        self.assertEqual(self.get("from-eight.wav"), self.get("from-three.wav"))
+
+    def test_same_bits_however_it_is_computed(self):
+        self.put("a.wav", wav(noise(50000)))
+        self.mimi("encode", "a.wav")
+        expected = self.get("a.mimi")
+        isas = re.search(r"\(of (.*)\)", self.mimi("--version", out=None).decode())[1].split(", ")
+        runs = [(["--threads", str(n)], {}) for n in (1, 2, 3, 4)]
+        runs += [(["--isa", isa], {}) for isa in isas] + [([], {"MIMI_ISA": isa}) for isa in isas]
+        runs += [([], {"MIMI_THREADS": "2"})]
+        for options, env in runs:
+            with self.subTest(options=options, env=env):
+                self.mimi(*options, "encode", "-f", "a.wav", env=env)  # options of every command
+                self.assertEqual(self.get("a.mimi"), expected)         # may stand before it
+        self.mimi("encode", "-f", "a.wav", "--block-frames", "4")
+        self.assertNotEqual(self.get("a.mimi"), expected)
+        self.put("b.mimi", expected)
+        self.assertEqual(self.codes("a.mimi"), self.codes("b.mimi"))
+        self.assertEqual(self.info("a.mimi")[0]["largest_block_frames"], 4)
+
+    def test_window_is_kept(self):
+        self.put("a.wav", wav(noise(12 * RATE)))  # beyond the window of 10 s
+        for window in ("offline", "moshi-streaming", "rust"):
+            self.mimi("encode", "a.wav", "--window", window, "-o", window)
+            self.assertEqual(self.info(window)[0]["window"], window)
+            self.mimi("decode", window, "-o", window + ".wav")
+            self.mimi("decode", "offline", "--window", window, "-o", window + "-decoded.wav")
+        sounds = {self.get(f"{window}-decoded.wav") for window in
+                  ("offline", "moshi-streaming", "rust")}
+        self.assertEqual(len(sounds), 3)
+        self.assertEqual(self.get("offline.wav"), self.get("offline-decoded.wav"))
+
+
+class Decode(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.mimi("encode", FLAC, "-o", "a.mimi")
+
+    def test_outputs(self):
+        shutil.copy(self.path("a.mimi"), self.path("b.mimi"))
+        self.mimi("decode", "a.mimi", "b.mimi")
+        self.mimi("decode", "a.mimi", "b.mimi", "--out-dir", "sounds")
+        self.mimi("decode", "a.mimi", "--raw", "s16")
+        self.assertEqual(self.files(), ["a.mimi", "a.raw", "a.wav", "b.mimi", "b.wav", "sounds"])
+        self.assertEqual(self.get("sounds/b.wav"), self.get("a.wav"))
+        self.fails("decode", "a.mimi", err="a.wav: already exists; -f overwrites it")
+        self.mimi("decode", "a.mimi", "-f")
+        rate, sound = read_wav(self.get("a.wav"))
+        self.assertEqual((rate, sound.shape), (RATE, (FLAC_SAMPLES, 1)))
+        self.assertEqual(self.get("a.raw"), self.get("a.wav")[44:])
+
+    def test_level_sets(self):
+        def sound(*levels):
+            return self.mimi("decode", "a.mimi", "--raw", "f32", "-o", "-", *levels, out=None)
+        every = sound()
+        for same in ("8", "0-7", "0,1-6,7", "4-7,0-3"):
+            self.assertEqual(sound("-l", same), every, same)
+        parts = [sound("--levels", levels) for levels in ("1", "2", "3-3", "0,3-5", "7,2")]
+        self.assertEqual(len(set(parts + [every])), 6)
+        self.assertEqual(sound("-l", "0-0"), sound("-l", "1"))
+        self.fails("decode", "a.mimi", "-l", "9", err="a.mimi: has 8 levels, --levels asks for 9")
+        self.fails("decode", "a.mimi", "-l", "2,8",
+                   err="a.mimi: has 8 levels, --levels asks for level 8, counted from 0")
+        self.assertEqual(self.files(), ["a.mimi"])
+
+    def test_another_model(self):
+        other = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
+        name = "a.mimi: was encoded with the model 'mimi-small' \\(fingerprint [0-9a-f]{8}\\), "
+        self.fails("decode", "a.mimi", "--model", other,
+                   err=name + "not with 'tiny-hf' \\(fingerprint [0-9a-f]{8}\\); .*")
+        shutil.copytree(os.path.join(SOURCE, "model"), self.path("changed"))
+        os.chmod(self.path("changed/model.safetensors"), 0o644)
+        with open(self.path("changed/model.safetensors"), "r+b") as weights:
+            weights.seek(-100, os.SEEK_END)
+            byte = weights.read(1)
+            weights.seek(-100, os.SEEK_END)
+            weights.write(bytes([byte[0] ^ 1]))
+        self.fails("decode", "a.mimi", "--model", "changed", err=name + "not with 'changed' .*")
+        self.mimi("encode", FLAC, "--model", "changed", "-o", "b.mimi")
+        self.mimi("decode", "b.mimi", "--model", "changed")
+        self.fails("decode", "b.mimi", "-f", err="b.mimi: was encoded with the model 'changed' .*")
+        self.fails("encode", FLAC, "--model", "no-such", err=".*no-such.*")
+
+    def test_damage(self):
+        whole = self.get("a.mimi")
+        self.put("cut.mimi", whole[:-200])
+        flipped = bytearray(whole)
+        flipped[len(whole) // 2] ^= 4
+        self.put("flipped.mimi", flipped)
+        self.put("empty.mimi", b"")
+        self.put("text.mimi", b"no tokens are here, only words")
+        for command in ("decode", "info"):
+            for name in ("cut", "flipped", "empty", "text"):
+                with self.subTest(command=command, name=name):
+                    self.fails(command, f"{name}.mimi", err=f"{name}.mimi: .+")
+        self.fails("decode", "missing.mimi", err="missing.mimi: No such file or directory")
+        self.assertEqual(self.files(),
+                         ["a.mimi", "cut.mimi", "empty.mimi", "flipped.mimi", "text.mimi"])
+
+
+class Roundtrip(CliTest):
+    SUMMARY = r"{}: 3\.30 s, {} levels, {} kbps, [\d.]+ x real time\n"
+
+    def test_is_encode_and_decode(self):
+        self.mimi("encode", FLAC, "-l", "4", "-o", "a.mimi")
+        self.mimi("decode", "a.mimi")
+        self.mimi("roundtrip", FLAC, "b.wav", "-l", "4", err=self.SUMMARY.format("b.wav", 4, "0.55"))
+        self.assertEqual(self.get("b.wav"), self.get("a.wav"))
+        self.mimi("roundtrip", FLAC, "-o", "c.wav", err=self.SUMMARY.format("c.wav", 8, "1.10"))
+        self.mimi("roundtrip", "-q", FLAC, "d.wav")
+        self.assertEqual(self.get("c.wav"), self.get("d.wav"))
+
+    def test_default_output(self):
+        self.put("a.wav", wav(noise(100)))
+        self.mimi("roundtrip", "-q", "a.wav")
+        self.assertEqual(read_wav(self.get("a.mimi.wav"))[1].shape, (100, 1))
+        self.fails("roundtrip", "a.wav", err="a.mimi.wav: already exists; -f overwrites it")
+
+    def test_raw_at_its_own_rate(self):
+        sound = pcm(noise(3000), "s16")
+        out = self.mimi("roundtrip", "-q", "--raw", "s16", "--rate", "16000", "-", stdin=sound,
+                        out=None)
+        self.assertEqual(len(out), len(sound))
+
+
+class Info(CliTest):
+    def test_text_and_json(self):
+        self.put("a.wav", wav(noise(4410).reshape(-1, 2), rate=44100))
+        self.mimi("encode", "a.wav", "--channels", "keep", "-l", "5", "--block-frames", "1")
+        info, = self.info("a.mimi")
+        expected = {"file": "a.mimi", "version": 1, "bytes": len(self.get("a.mimi")),
+                    "sample_rate": RATE, "frame_samples": 1920, "samples": 1200,
+                    "source_rate": 44100, "source_samples": 2205, "streams": 2, "levels": 5,
+                    "codebook_size": 2048, "code_bits": 11, "frames": 1, "blocks": 1,
+                    "model": "mimi-small", "window": "offline", "dtype": "f32", "gaps": [],
+                    "seconds": 0.05, "kbps": 1.375}
+        self.assertEqual({key: info[key] for key in expected}, expected)
+        text = self.mimi("info", "a.mimi", out=None).decode()
+        for part in ("a.mimi\n", "every checksum right", "0.05 s, 1200 samples at 24000 Hz, 2 streams",
+                     "2205 samples at 44100 Hz", "5 levels of 2048 entries", "mimi-small",
+                     info["fingerprint"], info["codes_crc"], "offline", "f32"):
+            self.assertIn(part, text)
+        self.assertEqual(self.mimi("info", "-", stdin=self.get("a.mimi"), out=None).decode(),
+                         text.replace("a.mimi", "standard input"))
+
+    def test_goes_on_after_a_bad_file(self):
+        self.put("a.wav", wav(noise(100)))
+        self.put("b.mimi", b"nothing")
+        self.mimi("encode", "a.wav")
+        found = self.info("a.mimi", "b.mimi", "a.mimi", code=1, err="mimi: b.mimi: .+\n")
+        self.assertEqual([line["file"] for line in found], ["a.mimi", "a.mimi"])
+
+
+if __name__ == "__main__":
+    unittest.main()
