@@ -94,7 +94,7 @@ struct TokenReader::Impl {
   };
   enum class Phase { kContent, kIndex, kTotals, kDone };
 
-  explicit Impl(Source source_) : source(std::move(source_)), ledger(TokenHeader{}) {
+  explicit Impl(Source source_in) : source(std::move(source_in)), ledger(TokenHeader{}) {
     std::array<std::byte, kTokenSignature.size()> signature;
     check_signature(std::span(signature).first(read(signature)));
     const Record record = read_record();
