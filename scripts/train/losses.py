@@ -9,7 +9,7 @@ SAMPLE_RATE = 24000
 RESOLUTIONS = {2048: 128, 1024: 80, 512: 64, 256: 32}  # window length -> mel bands
 PHASE_RESOLUTIONS = (2048, 1024, 512)
 PHASE_CORNER_HZ = 1500.0  # the ear follows phase below this; above, the envelope decides
-LOG_FLOOR = 1e-3
+LOG_FLOOR = 1e-2  # of magnitudes: about 60 dB below speech, as quiet as one can hear beside it
 MAGNITUDE_FLOOR = 1e-3
 
 WEIGHTS = dict(mel=1.0, magnitude=2.0, phase=2.0, wave=1.0)

@@ -84,7 +84,7 @@ def jitter(quantizer, latent, noise):
 
 
 @torch.no_grad()
-def fit_codebooks(half, vectors, use_per_step, rounds=10):
+def fit_codebooks(half, vectors, use_per_step, rounds=6):
     """k-means on projected latents [N x D], level by level on what the levels before left.
 
     Returns the share of the energy that is left after each level.

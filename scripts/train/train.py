@@ -14,6 +14,7 @@ import argparse
 import copy
 import os
 import pathlib
+import signal
 import time
 
 import numpy as np
@@ -42,6 +43,7 @@ def arguments():
     p.add_argument("--continuous-steps", type=int, default=3000)
     p.add_argument("--gan-step", type=int, default=15000, help="the discriminators' first step")
     p.add_argument("--final-steps", type=int, default=6000)
+    p.add_argument("--fit-frames", type=int, default=60000, help="frames that k-means sees")
     p.add_argument("--filters", type=int, default=32)
     p.add_argument("--hidden", type=int, default=192)
     p.add_argument("--layers", type=int, default=4)
@@ -80,6 +82,7 @@ class Trainer:
         else:
             self.start()
         self.history = {}
+        self.stopping = False
 
     # State
 
@@ -130,11 +133,11 @@ class Trainer:
         return torch.from_numpy(self.batches.draw(self.args.batch, samples)).to(self.device)
 
     @torch.no_grad()
-    def fit_codebooks(self, vectors_wanted):
+    def fit_codebooks(self):
         """k-means on fresh latents of both halves; logs how much each level leaves."""
         per_step = self.args.batch * self.args.frames
         latents = []
-        for _ in range(vectors_wanted // per_step + 1):
+        for _ in range(self.args.fit_frames // per_step + 1):
             with self.autocast():
                 latents.append(self.model.latent(self.draw()).float())
         for half in self.model.quantizer.halves():
@@ -155,11 +158,11 @@ class Trainer:
         args = self.args
         if self.phase == "continuous" and self.step >= args.continuous_steps:
             self.average.load_state_dict(self.model.state_dict())
-            self.fit_codebooks(30000)
+            self.fit_codebooks()
             self.phase = "joint"
         if self.phase == "joint" and self.step >= args.steps - args.final_steps:
             self.model.load_state_dict(self.average.state_dict())
-            self.fit_codebooks(100000)
+            self.fit_codebooks()
             self.phase = "final"
         self.model.encoder_side().requires_grad_(self.phase != "final")
 
@@ -243,9 +246,15 @@ class Trainer:
                  f"{time.time() - started:.0f} s")
         self.history.clear()
 
+    def stop(self, *_):
+        """A signal's handler: the step in progress is finished and saved."""
+        self.stopping = True
+
     def run(self):
         started = time.time()
-        while self.step < self.args.steps:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.stop)
+        while self.step < self.args.steps and not self.stopping:
             self.enter_phases()
             self.train_step()
             if self.step % 50 == 0:
