@@ -33,6 +33,7 @@
 
 namespace mimi {
 
+constexpr std::uint16_t kTokenVersion = 1;  // the only one that is read and written
 constexpr int kMaxBlockFrames = 125;
 constexpr int kMaxTokenLevels = 64;
 constexpr int kMaxTokenStreams = 255;

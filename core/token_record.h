@@ -28,7 +28,6 @@ constexpr std::array<unsigned char, 9> kTokenSignature = {0x89, 'M',  'I',  'M',
 // 0xFE occurs in no UTF-8 text, and the other two differ from it: no sync overlaps another.
 constexpr std::array<unsigned char, 3> kRecordSync = {0xFE, 'M', 'R'};
 
-constexpr std::uint16_t kTokenVersion = 1;
 constexpr std::size_t kRecordPrefixBytes = 6;  // sync, type, length
 constexpr std::size_t kRecordCrcBytes = 4;
 constexpr std::size_t kMaxPayloadBytes = 65535;

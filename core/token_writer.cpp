@@ -21,9 +21,9 @@ int checked_block_frames(const TokenHeader& header, int block_frames) {
 }  // namespace
 
 struct TokenWriter::Impl {
-  Impl(Sink sink_, TokenHeader header_, int block_frames)
-      : sink(std::move(sink_)),
-        header(std::move(header_)),
+  Impl(Sink sink_in, TokenHeader header_in, int block_frames)
+      : sink(std::move(sink_in)),
+        header(std::move(header_in)),
         header_payload(pack_header(header)),
         block_codes(header.frame_codes() *
                     static_cast<std::size_t>(checked_block_frames(header, block_frames))),
@@ -120,9 +120,9 @@ void TokenWriter::write(std::span<const std::uint16_t> codes, int padding_sample
     const auto part = codes.first(std::min(codes.size(), impl_->block_codes - pending.size()));
     pending.insert(pending.end(), part.begin(), part.end());
     codes = codes.subspan(part.size());
-    const bool is_last = codes.empty() && padding_samples != 0;
-    if (pending.size() == impl_->block_codes || is_last) {
-      impl_->emit_block(codes.empty() ? padding_samples : 0);
+    const int padding_here = codes.empty() ? padding_samples : 0;
+    if (pending.size() == impl_->block_codes || padding_here != 0) {
+      impl_->emit_block(padding_here);
     }
   }
 }

@@ -8,7 +8,6 @@
 #include "core/crc32c.h"
 #include "core/token_file.h"
 #include "core/token_record.h"
-#include "core/utf8.h"
 #include "tests/files.h"
 #include "tests/token_samples.h"
 
@@ -79,7 +78,6 @@ std::string content_error(const std::vector<Bytes>& content) {
   return read_error(forgery.file());
 }
 
-// A doctest string holds another.
 bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
@@ -141,7 +139,7 @@ TEST_CASE("errors say where and what") {
       std::as_bytes(std::span("\xFE"
                               "MRB",
                               4));
-  const auto first = std::ranges::search(file, sync).begin() - file.begin();
+  const auto first = std::search(file.begin(), file.end(), sync.begin(), sync.end()) - file.begin();
   const std::ptrdiff_t second = first + 30;
   const std::string place = "block 1 at byte " + std::to_string(second);
   CHECK(read_error(std::span(file).first(static_cast<std::size_t>(second) + 12)) ==
@@ -255,6 +253,32 @@ TEST_CASE("records of a small letter's type are passed over") {
   forgery.content = {raw('a', 0), raw('z', 65535)};
   forgery.trailer.index_offset = forgery.trailer.header_offset = 69 + 10 + 65545;
   CHECK(read_error(forgery.file()) == "no error");
+
+  // A block after one is not in the index entry of the blocks before.
+  forgery.content = {segment(), block(forgery.header, {}), raw('a', 0),
+                     block(forgery.header, {.number = 1, .first_frame = 1}),
+                     segment_end({.number = 0, .frames = 2, .samples = 3840})};
+  forgery.index.emplace_back();
+  append_index_entry({.type = RecordType::kSegment, .count = 1, .offset = 69}, forgery.index[0]);
+  append_index_entry({.type = RecordType::kBlock, .block_frames = 1, .count = 1, .offset = 99},
+                     forgery.index[0]);
+  append_index_entry({.type = RecordType::kBlock,
+                      .block_frames = 1,
+                      .number = 1,
+                      .count = 1,
+                      .first_frame = 1,
+                      .offset = 135},
+                     forgery.index[0]);
+  const Bytes two_codes = {std::byte{1}, std::byte{0}, std::byte{1}, std::byte{0}};
+  forgery.trailer = {.totals = {.frames = 2,
+                                .blocks = 2,
+                                .segments = 1,
+                                .codes_crc = crc32c(0, two_codes),
+                                .samples = 3840},
+                     .index_offset = 195,
+                     .header_offset = 277};
+  CHECK(read_error(forgery.file()) == "no error");
+
   forgery.content = {raw('a', 0), raw('Z', 0)};
   CHECK(has(read_error(forgery.file()), "record of type 'Z' at byte 79: is not known"));
 }
@@ -382,80 +406,6 @@ TEST_CASE("claims beyond all bounds cost neither time nor memory") {
   });
   CHECK(has(error, "of 65545 bytes"));
   CHECK(largest_read <= 65545);
-}
-
-TEST_CASE("the writer refuses what it cannot write") {
-  const auto header_error = [](auto&& change) {
-    TokenHeader header = made_up_header();
-    change(header);
-    return error_of([&] { token_file(header, {}, 125); });
-  };
-  CHECK(header_error([](TokenHeader& h) { h.levels = 65; }) ==
-        "level count is 65, expected 1 to 64");
-  CHECK(has(header_error([](TokenHeader& h) { h.sample_rate_hz = -1; }), "sample rate is -1"));
-  CHECK(has(header_error([](TokenHeader& h) { h.codebook_size = 0; }), "codebook size is 0"));
-  CHECK(has(header_error([](TokenHeader& h) { h.source_samples = 1; }), "count but no rate"));
-  CHECK(has(header_error([](TokenHeader& h) { h.model_name = std::string(256, 'x'); }),
-            "has 256 bytes, expected 0 to 255"));
-  CHECK(header_error([](TokenHeader& h) {
-          h.text = {{"", "x"}};
-        }) == "key '' has 0 bytes, expected 1 to 255");
-  CHECK(header_error([](TokenHeader& h) {
-          h.text = {{"x", "\xC3"}};
-        }) == "value '\\xc3' is not UTF-8");
-  CHECK(has(header_error([](TokenHeader& h) {
-              h.text.assign(2, {"x", std::string(40000, 'x')});
-            }),
-            "expected at most 65535"));
-
-  const auto write_error = [](auto&& actions) {
-    Bytes out;
-    TokenHeader header = made_up_header();
-    header.source_rate_hz = 16000;
-    header.source_samples = 1280;
-    TokenWriter writer(sink_to(out), header);
-    return error_of([&] { actions(writer); });
-  };
-  const Codes frame(8, 2047);
-  CHECK(write_error([&](TokenWriter& w) { w.write(std::span(frame).first(7)); }) ==
-        "7 codes are not whole frames of 8");
-  CHECK(write_error([&](TokenWriter& w) { w.write(frame, 1); }) ==
-        "frames stand outside of a segment");
-  CHECK(write_error([](TokenWriter& w) { w.write({}, 1); }) == "padding without a frame");
-  CHECK(write_error([&](TokenWriter& w) {
-          w.begin_segment();
-          w.write(Codes(8, 2048), 1);
-        }) == "code is 2048, expected less than 2048");
-  CHECK(write_error([](TokenWriter& w) {
-          w.begin_segment();
-          w.finish();
-        }) == "last segment has not ended");
-  CHECK(write_error([](TokenWriter& w) { w.begin_segment({.source_rate_hz = 8000}); }) ==
-        "source rate is 8000, expected 16000");
-  CHECK(write_error([&](TokenWriter& w) {
-          w.begin_segment();
-          w.write(frame);
-          w.end_segment(1279);
-          w.finish();
-        }) == "count of source samples is 1279, expected 1280");
-  for (const int block_frames : {0, 126}) {
-    CHECK(has(error_of([&] { token_file(made_up_header(), {}, block_frames); }),
-              "expected 1 to 125"));
-  }
-}
-
-TEST_CASE("UTF-8 is what RFC 3629 says") {
-  for (const char* text :
-       {"", "plain", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
-        "\xEF\xBF\xBF", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"}) {
-    CAPTURE(text);
-    CHECK(is_utf8(text));
-  }
-  for (const char* text :
-       {"\x80", "\xC1\xBF", "\xC2", "x\xC2x", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xE2\x82",
-        "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"}) {
-    CHECK_FALSE(is_utf8(text));
-  }
 }
 
 }  // namespace

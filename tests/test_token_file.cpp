@@ -53,6 +53,10 @@ std::string read_error(std::span<const std::byte> file) {
   });
 }
 
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 void check_round_trip(const TokenHeader& header, std::size_t frames, int block_frames) {
   CAPTURE(header.levels);
   CAPTURE(header.streams);
@@ -139,7 +143,7 @@ TEST_CASE("the header comes back with all that it says") {
 
 TEST_CASE("segments, gaps and totals come back, however the bytes arrive") {
   const Bytes file = segmented_file();
-  for (const std::size_t piece : {1, 3, 1000000}) {
+  for (const std::size_t piece : {1U, 3U, 1000000U}) {
     TokenReader reader(source_of(file, piece));
     const Content content = read_all(reader);
     REQUIRE(content.records.size() == 6);
@@ -287,6 +291,66 @@ TEST_CASE("runs of equal blocks are one entry, so that an index stays small") {
   const Seeker seek{file};
   const Trailer trailer = parse_trailer(seek.payload(file.size() - 66, RecordType::kTotals));
   CHECK(seek.payload(trailer.index_offset, RecordType::kIndex).size() == 2 * kIndexEntryBytes);
+}
+
+TEST_CASE("the writer refuses what it cannot write") {
+  const auto header_error = [](auto&& change) {
+    TokenHeader header = made_up_header();
+    change(header);
+    return error_of([&] { token_file(header, {}, 125); });
+  };
+  CHECK(header_error([](TokenHeader& h) { h.levels = 65; }) ==
+        "level count is 65, expected 1 to 64");
+  CHECK(contains(header_error([](TokenHeader& h) { h.sample_rate_hz = -1; }), "sample rate is -1"));
+  CHECK(contains(header_error([](TokenHeader& h) { h.codebook_size = 0; }), "codebook size is 0"));
+  CHECK(contains(header_error([](TokenHeader& h) { h.source_samples = 1; }), "count but no rate"));
+  CHECK(contains(header_error([](TokenHeader& h) { h.model_name = std::string(256, 'x'); }),
+                 "has 256 bytes, expected 0 to 255"));
+  CHECK(header_error([](TokenHeader& h) {
+          h.text = {{"", "x"}};
+        }) == "key '' has 0 bytes, expected 1 to 255");
+  CHECK(header_error([](TokenHeader& h) {
+          h.text = {{"x", "\xC3"}};
+        }) == "value '\\xc3' is not UTF-8");
+  CHECK(contains(header_error([](TokenHeader& h) {
+                   h.text.assign(2, {"x", std::string(40000, 'x')});
+                 }),
+                 "expected at most 65535"));
+
+  const auto write_error = [](auto&& actions) {
+    Bytes out;
+    TokenHeader header = made_up_header();
+    header.source_rate_hz = 16000;
+    header.source_samples = 1280;
+    TokenWriter writer(sink_to(out), header);
+    return error_of([&] { actions(writer); });
+  };
+  const Codes frame(8, 2047);
+  CHECK(write_error([&](TokenWriter& w) { w.write(std::span(frame).first(7)); }) ==
+        "7 codes are not whole frames of 8");
+  CHECK(write_error([&](TokenWriter& w) { w.write(frame, 1); }) ==
+        "frames stand outside of a segment");
+  CHECK(write_error([](TokenWriter& w) { w.write({}, 1); }) == "padding without a frame");
+  CHECK(write_error([&](TokenWriter& w) {
+          w.begin_segment();
+          w.write(Codes(8, 2048), 1);
+        }) == "code is 2048, expected less than 2048");
+  CHECK(write_error([](TokenWriter& w) {
+          w.begin_segment();
+          w.finish();
+        }) == "last segment has not ended");
+  CHECK(write_error([](TokenWriter& w) { w.begin_segment({.source_rate_hz = 8000}); }) ==
+        "source rate is 8000, expected 16000");
+  CHECK(write_error([&](TokenWriter& w) {
+          w.begin_segment();
+          w.write(frame);
+          w.end_segment(1279);
+          w.finish();
+        }) == "count of source samples is 1279, expected 1280");
+  for (const int block_frames : {0, 126}) {
+    CHECK(contains(error_of([&] { token_file(made_up_header(), {}, block_frames); }),
+                   "expected 1 to 125"));
+  }
 }
 
 TEST_CASE("the example in FORMAT.md is what the writer writes") {
