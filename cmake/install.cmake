@@ -24,9 +24,7 @@ install(FILES LICENSE-MIT LICENSE-APACHE README.md CHANGELOG.md core/FORMAT.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 if(MIMI_BUILD_CLI)
-  if(TARGET mimi)
-    install(TARGETS mimi)
-  endif()
+  install(TARGETS mimi)
   install(FILES man/mimi.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   install(FILES completions/mimi.bash RENAME mimi
           DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

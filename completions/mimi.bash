@@ -2,7 +2,7 @@
 
 _mimi() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local command='' word options='--model --threads --isa -q --quiet -h --help'
+  local command='' word options='--model --threads --isa -q --quiet -h --help -V --version'
   compopt -o filenames 2>/dev/null
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
@@ -23,7 +23,7 @@ _mimi() {
     --raw) _mimi_words 's16 f32' ;;
     --resampler) _mimi_words 'best medium fast' ;;
     --window) _mimi_words 'offline moshi-streaming rust' ;;
-    --block-frames | --levels | -l | --rate | --raw-channels | --threads) COMPREPLY=() ;;
+    --block-frames | --levels | -l | --rate | --raw-channels | --runs | --seconds | --threads) COMPREPLY=() ;;
     *) _mimi_argument ;;
   esac
 }
@@ -43,9 +43,8 @@ _mimi_argument() {
       options+=' -o --output -f --force -l --levels --channels --raw-channels --rate --format --raw'
       options+=' --resampler --window'
       ;;
-    bench) options+=' --json' ;;
+    bench) options+=' --json --seconds --runs -l --levels' ;;
     info) options+=' --json' ;;
-    '') options+=' -V --version' ;;
   esac
   case $current:$command in
     -*) _mimi_words "$options" ;;

@@ -7,8 +7,8 @@ complete -c mimi -l threads -x -d 'Number of threads'
 complete -c mimi -l isa -x -a 'portable avx2 avx512 neon' -d 'Instruction set'
 complete -c mimi -s q -l quiet -d 'Print errors only'
 complete -c mimi -s h -l help -d 'Print help'
+complete -c mimi -s V -l version -d 'Print the version'
 
-complete -c mimi -n __fish_use_subcommand -s V -l version -d 'Print the version'
 complete -c mimi -n __fish_use_subcommand -a encode -d 'Turn recordings into .mimi files'
 complete -c mimi -n __fish_use_subcommand -a decode -d 'Turn .mimi files into recordings'
 complete -c mimi -n __fish_use_subcommand -a roundtrip -d 'Encode and decode a recording'
@@ -18,11 +18,13 @@ complete -c mimi -n __fish_use_subcommand -a info -d 'Show and check .mimi files
 set -l coding '__fish_seen_subcommand_from encode decode roundtrip'
 complete -c mimi -n $coding -s o -l output -r -F -d 'Output'
 complete -c mimi -n $coding -s f -l force -d 'Overwrite existing files'
-complete -c mimi -n $coding -s l -l levels -x -d 'Codebooks per frame'
 complete -c mimi -n $coding -l rate -x -d 'Sample rate'
 complete -c mimi -n $coding -l raw -x -a 's16 f32' -d 'Headerless samples'
 complete -c mimi -n $coding -l resampler -x -a 'best medium fast' -d 'Quality of resampling'
 complete -c mimi -n $coding -l window -x -a 'offline moshi-streaming rust' -d 'Attention window'
+
+set -l levelled '__fish_seen_subcommand_from encode decode roundtrip bench'
+complete -c mimi -n $levelled -s l -l levels -x -d 'Codebooks per frame'
 
 set -l many '__fish_seen_subcommand_from encode decode'
 complete -c mimi -n $many -l out-dir -x -a '(__fish_complete_directories)' -d 'Folder for outputs'
@@ -35,6 +37,8 @@ set -l sounding '__fish_seen_subcommand_from decode roundtrip'
 complete -c mimi -n $sounding -l format -x -a 's16 s24 f32' -d 'Samples of the output'
 
 complete -c mimi -n '__fish_seen_subcommand_from encode' -l block-frames -x -d 'Frames per block'
+complete -c mimi -n '__fish_seen_subcommand_from bench' -l runs -x -d 'Runs to take the median of'
+complete -c mimi -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'Seconds of audio in a run'
 complete -c mimi -n '__fish_seen_subcommand_from bench info' -l json -d 'Print JSON'
 
 complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip bench' -F
