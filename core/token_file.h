@@ -171,7 +171,8 @@ class TokenReader {
 
   const TokenHeader& header() const;
   // The next record: TokenTotals is the last, then nothing. A block comes as soon as its bytes have
-  // been read. What is damaged, cut off or follows the end throws.
+  // been read. What is damaged, cut off or follows the end throws; what came before
+  // it is good.
   std::optional<TokenRecord> next();
   // Bytes read so far.
   std::uint64_t offset() const;
