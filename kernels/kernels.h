@@ -93,8 +93,8 @@ struct KernelTable {
                      const float* weight, const float* bias, float epsilon, float* y,
                      std::ptrdiff_t y_stride);
   void (*attention)(const AttentionTask& task);
-  // `iterations` times 12 independent chains of fma in registers; returns the operations done, a
-  // multiply-add being 2. `sink` takes what keeps the work from being removed.
+  // `iterations` times at least 10 independent chains of fma in registers; returns the operations
+  // done, a multiply-add being 2. `sink` takes what keeps the work from being removed.
   double (*multiply_add_peak)(std::int64_t iterations, float* sink);
 };
 
