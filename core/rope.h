@@ -11,10 +11,10 @@ namespace mimi {
 struct SinCos {
   double sin, cos;
 };
-// |x| up to 2^30, absolute error below 1e-9 there and below 1e-15 near 0.
+// |x| up to 2^30, absolute error below 2e-16.
 SinCos sin_cos(double x);
 
-// base^exponent for base > 0, |exponent| <= 1; relative error below 1e-15.
+// base^exponent for base > 0, |exponent| <= 1; relative error below 4e-15 for bases up to 1e5.
 double power(double base, double exponent);
 
 // Rotates the pairs (i, i + head_dim / 2) of a head at step t by t * theta^(-2i / head_dim).
