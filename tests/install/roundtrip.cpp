@@ -8,7 +8,7 @@
 
 int main() {
   const mimi::Model model = mimi::Model::embedded();
-  std::vector<float> tone(static_cast<std::size_t>(model.info().sample_rate_hz));
+  std::vector<float> tone(static_cast<std::size_t>(model.info().sample_rate));
   for (std::size_t i = 0; i < tone.size(); ++i) tone[i] = 0.5F * std::sin(0.05F * float(i));
   std::vector<std::uint16_t> codes;
   mimi::Encoder encoder(model, {.levels = 8});
