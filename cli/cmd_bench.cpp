@@ -203,7 +203,7 @@ int run_bench(const BenchOptions& options, const CommonOptions& common) {
 CLI::Option* add_count(CLI::App& app, const std::string& name, int& value, int most,
                        const std::string& description) {
   return app.add_option(name, value, description)
-      ->option_text("N")
+      ->type_name("N")
       ->check(CLI::Range(1, most).description(""));
 }
 
