@@ -7,7 +7,8 @@ set(MIMI_PYTHON /usr/bin/python3)
 
 set(test_environment
     MIMI_BUILD_DIR=${PROJECT_BINARY_DIR} MIMI_SOURCE_DIR=${PROJECT_SOURCE_DIR}
-    MIMI_TEST_MODELS=${MIMI_TEST_MODELS} CXX=${CMAKE_CXX_COMPILER})
+    MIMI_TEST_MODELS=${MIMI_TEST_MODELS} CXX=${CMAKE_CXX_COMPILER}
+    LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/leaks.txt:print_suppressions=0)
 if(MIMI_BUILD_CLI)
   list(APPEND test_environment MIMI_BIN=$<TARGET_FILE:mimi>)
 endif()
@@ -16,8 +17,15 @@ add_test(NAME make_models COMMAND ${MIMI_PYTHON} ${PROJECT_SOURCE_DIR}/tests/mak
                                   ${MIMI_TEST_MODELS})
 set_tests_properties(make_models PROPERTIES FIXTURES_SETUP models)
 
+# Labels are for the runs that are too slow for a test (sanitizers, qemu): `full` is work with a model
+# of the real size, `install` is what depends on the build alone.
 function(mimi_set_up_test name)
   set_tests_properties(${name} PROPERTIES ENVIRONMENT "${test_environment}" FIXTURES_REQUIRED models)
+  if(name MATCHES "_full")
+    set_tests_properties(${name} PROPERTIES LABELS full)
+  elseif(name MATCHES "^test_(completions|install)")
+    set_tests_properties(${name} PROPERTIES LABELS install)
+  endif()
 endfunction()
 
 # Without the command line (a cross build), what includes it is left out.

@@ -71,8 +71,9 @@ TEST_CASE("resampled lengths are rounded, a half upwards, and never nothing") {
 }
 
 TEST_CASE("resampling has no delay, whatever the pushes") {
-  for (const auto& [from_hz, to_hz] :
+  for (const auto& rates :
        {std::pair{8000, 24000}, {44100, 24000}, {24000, 44100}, {96000, 24000}, {24000, 8000}}) {
+    const auto from_hz = rates.first, to_hz = rates.second;
     CAPTURE(from_hz);
     CAPTURE(to_hz);
     const auto samples = static_cast<std::size_t>(from_hz) / 2 + 1;
