@@ -1,25 +1,18 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <memory>
-#include <new>
 
 namespace mimi::kernels {
 
-constexpr std::size_t kCacheLine = 64;
-
-// Owns `size` floats on a cache-line boundary.
+// Owns `size` floats on a cache-line boundary; a large block lies in huge pages where the system
+// has them, since a stream that reads all weights for each frame otherwise misses the TLB for each
+// page of them.
 class AlignedFloats {
  public:
   AlignedFloats() = default;
   // All zero.
-  explicit AlignedFloats(std::size_t size)
-      : size_(size),
-        data_(static_cast<float*>(
-            ::operator new (size * sizeof(float), std::align_val_t{kCacheLine}))) {
-    std::fill_n(data_.get(), size, 0.0f);
-  }
+  explicit AlignedFloats(std::size_t size);
 
   float* data() { return data_.get(); }
   const float* data() const { return data_.get(); }
@@ -27,7 +20,8 @@ class AlignedFloats {
 
  private:
   struct Free {
-    void operator()(float* p) const { ::operator delete (p, std::align_val_t{kCacheLine}); }
+    std::size_t mapped_bytes;  // 0: from the heap
+    void operator()(float* p) const;
   };
   std::size_t size_ = 0;
   std::unique_ptr<float[], Free> data_;
