@@ -69,7 +69,8 @@ class SndfileSink : public AudioSink {
   SndfileSink(const std::string& path, bool force, int format, int rate_hz, int channels)
       : file_(path, force),
         integer_bits_(integer_bits(format)),
-        channels_(static_cast<std::size_t>(channels)) {
+        channels_(static_cast<std::size_t>(channels)),
+        is_flac_((format & SF_FORMAT_TYPEMASK) == SF_FORMAT_FLAC) {
     if (!file_.is_regular()) temporary_ = open_temporary_file();
     fd_ = temporary_ ? temporary_.get() : file_.fd();
     SF_INFO info{};
@@ -102,8 +103,8 @@ class SndfileSink : public AudioSink {
   }
 
   void finish() override {
-    // The header of FLAC goes ahead of its first sample, or else is forgotten.
-    if (!has_samples_) sf_command(sound_.get(), SFC_UPDATE_HEADER_NOW, nullptr, 0);
+    // The header of FLAC goes ahead of its first sample, and without one is forgotten.
+    if (is_flac_ && !has_samples_) sf_command(sound_.get(), SFC_UPDATE_HEADER_NOW, nullptr, 0);
     const int failed = sf_close(sound_.release());
     check();
     if (failed != 0) throw Error(file_.name() + ": cannot write: " + sf_error_number(failed));
@@ -180,6 +181,7 @@ class SndfileSink : public AudioSink {
   int integer_bits_;  // 0: the format takes floats
   std::size_t channels_;
   UniqueFd temporary_;
+  bool is_flac_;
   int fd_ = -1;
   int write_error_ = 0;
   bool has_samples_ = false;
