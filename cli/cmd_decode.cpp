@@ -69,6 +69,8 @@ class FileDecoder {
     while (const std::optional<TokenRecord> record = input_.next()) {
       std::visit([this](const auto& kind) { take(kind); }, *record);
     }
+    // Not before: what follows the totals may still be found to be wrong.
+    output_.finish(length());
   }
 
   std::int64_t clipped() const { return output_.clipped(); }
@@ -112,7 +114,7 @@ class FileDecoder {
   }
 
   void take(const TokenSegmentEnd&) {}
-  void take(const TokenTotals& totals) { output_.finish(length(totals)); }
+  void take(const TokenTotals& totals) { totals_ = totals; }
 
   // `samples` is [samples x streams].
   void write(std::vector<float> samples, int padding_samples) {
@@ -129,13 +131,13 @@ class FileDecoder {
 
   // Of the output, at its rate. The source's own count decides where it is known, so that its rate
   // gives exactly that count back.
-  std::int64_t length(const TokenTotals& totals) const {
-    const auto samples = static_cast<std::int64_t>(totals.samples);
+  std::int64_t length() const {
+    const auto samples = static_cast<std::int64_t>(totals_.samples);
     if (output_.rate_hz() == header_.sample_rate_hz) return samples;
     if (header_.source_rate_hz == 0) {
       return resampled_length(samples, header_.sample_rate_hz, output_.rate_hz());
     }
-    return resampled_length(static_cast<std::int64_t>(totals.source_samples),
+    return resampled_length(static_cast<std::int64_t>(totals_.source_samples),
                             static_cast<int>(header_.source_rate_hz), output_.rate_hz());
   }
 
@@ -144,6 +146,7 @@ class FileDecoder {
   DecoderBank decoders_;
   AudioOutput output_;
   Progress progress_;
+  TokenTotals totals_;
   std::size_t lead_in_ = 0;  // samples still to be dropped
   std::uint64_t samples_written_ = 0;
 };
@@ -151,6 +154,7 @@ class FileDecoder {
 }  // namespace
 
 int run_decode(const DecodeOptions& options, const CommonOptions& common) {
+  refuse_outputs(options.inputs, {".wav", ".flac", ".ogg", ".raw"});
   const std::vector<Job> jobs =
       plan_jobs(options.inputs, options.output, options.sink.raw ? ".raw" : ".wav");
   for (const Job& job : jobs) container_of(job.output, options.sink);

@@ -104,6 +104,7 @@ class FileEncoder {
 }  // namespace
 
 int run_encode(const EncodeOptions& options, const CommonOptions& common) {
+  refuse_outputs(options.inputs, {".mimi"});
   const std::vector<Job> jobs = plan_jobs(options.inputs, options.output, ".mimi");
   const Model model = open_model(common);
   EncodeOptions resolved = options;

@@ -76,6 +76,16 @@ std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputO
   return jobs;
 }
 
+void refuse_outputs(const std::vector<std::string>& inputs,
+                    const std::vector<std::string>& suffixes) {
+  for (const std::string& input : inputs) {
+    const std::string suffix = fs::path(input).extension();
+    if (std::find(suffixes.begin(), suffixes.end(), suffix) != suffixes.end()) {
+      throw UsageError(input + ": is not an input by its suffix; the output goes after -o");
+    }
+  }
+}
+
 int run_each(const std::vector<Job>& jobs, const std::function<void(const Job&)>& run) {
   int exit_code = kExitDone;
   for (const Job& job : jobs) {

@@ -21,6 +21,11 @@ struct Job {
 std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputOptions& output,
                            const std::string& suffix);
 
+// Throws UsageError for an input whose suffix is that of an output: `encode IN OUT` is easily
+// typed.
+void refuse_outputs(const std::vector<std::string>& inputs,
+                    const std::vector<std::string>& suffixes);
+
 // Runs one after the other; those that throw mimi::Error are reported on standard error, and the
 // rest go on. Returns the exit code.
 int run_each(const std::vector<Job>& jobs, const std::function<void(const Job&)>& run);

@@ -1,4 +1,7 @@
 // mimi: the command line of the codec.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -13,6 +16,15 @@
 
 namespace mimi::cli {
 namespace {
+
+// A file opened later must not take the place of a standard stream that was closed. What takes it
+// here can only be used the wrong way round, and so fails.
+void hold_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) >= 0) continue;
+    open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
 
 int run(int argc, char** argv) {
   try {
@@ -34,6 +46,7 @@ int run(int argc, char** argv) {
 }  // namespace mimi::cli
 
 int main(int argc, char** argv) {
+  mimi::cli::hold_standard_streams();
   mimi::cli::install_signal_handlers();
   return mimi::cli::run(argc, argv);
 }

@@ -25,6 +25,8 @@ WRONG_USAGE = [
      r"d/x.mimi: would be written for more than one input"),
     (["encode", "-", "-"], r"standard input can be read once only"),
     (["encode", "-", "--out-dir", "d"], r"standard input has no name for --out-dir: give -o FILE"),
+    (["encode", "a.wav", "a.mimi"], r"a.mimi: is not an input by its suffix; .* -o"),
+    (["decode", "a.mimi", "a.wav"], r"a.wav: is not an input by its suffix; .* -o"),
     (["encode", "a.wav", "-l", "0"], r"--levels: '0' is not a number from 1 to 64 .*"),
     (["encode", "a.wav", "-l", "8x"], r"--levels: '8x' is not a number .*"),
     (["encode", "a.wav", "-l", "33"], r"--levels: the model 'mimi-small' has 32, 33 were asked for"),
@@ -249,18 +251,20 @@ class Decode(CliTest):
     def test_damage(self):
         whole = self.get("a.mimi")
         self.put("cut.mimi", whole[:-200])
+        self.put("longer.mimi", whole + b"x")
         flipped = bytearray(whole)
         flipped[len(whole) // 2] ^= 4
         self.put("flipped.mimi", flipped)
         self.put("empty.mimi", b"")
         self.put("text.mimi", b"no tokens are here, only words")
         for command in ("decode", "info"):
-            for name in ("cut", "flipped", "empty", "text"):
+            for name in ("cut", "longer", "flipped", "empty", "text"):
                 with self.subTest(command=command, name=name):
                     self.fails(command, f"{name}.mimi", err=f"{name}.mimi: .+")
         self.fails("decode", "missing.mimi", err="missing.mimi: No such file or directory")
         self.assertEqual(self.files(),
-                         ["a.mimi", "cut.mimi", "empty.mimi", "flipped.mimi", "text.mimi"])
+                         ["a.mimi", "cut.mimi", "empty.mimi", "flipped.mimi", "longer.mimi",
+                          "text.mimi"])
 
 
 class Roundtrip(CliTest):

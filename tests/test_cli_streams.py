@@ -104,6 +104,17 @@ class Pipes(CliTest):
                 encoder.stdin.flush()
         self.assertEqual((encoder.wait(), encoder.stderr.read()), (-signal.SIGPIPE, b""))
 
+    def test_closed_standard_streams(self):
+        self.mimi("encode", FLAC, "-o", "a.mimi")
+        for command, err in (('"$0" info a.mimi >&-', "output: cannot write"),
+                             ('"$0" decode a.mimi -o - >&-', "output: cannot write"),
+                             ('"$0" info - <&-', "input: cannot read")):
+            result = subprocess.run(["sh", "-c", command, MIMI], cwd=self.dir, capture_output=True)
+            self.assertEqual(result.returncode, 1)
+            self.assertEqual(result.stderr.decode(),
+                             f"mimi: standard {err}: Bad file descriptor\n")
+        self.assertEqual(self.files(), ["a.mimi"])
+
     def test_stdin_that_is_a_file(self):
         with open(FLAC, "rb") as file:
             self.mimi_from(file, "encode", "-", "-o", "a.mimi")
