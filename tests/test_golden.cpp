@@ -65,7 +65,9 @@ constexpr double kTolerance = 1e-5;
 void check_stages(const std::string& side, const std::set<std::string>& names,
                   const Stages& stages) {
   std::set<std::string> tapped;
-  for (const auto& [name, stage] : stages) {
+  for (const auto& entry : stages) {
+    const std::string& name = entry.first;
+    const Stage& stage = entry.second;
     CAPTURE(name);
     tapped.insert(name);
     const NpyArray<float> expected = golden_stage(side, name);

@@ -250,7 +250,8 @@ constexpr GemmCase kGemmCases[] = {
 TEST_CASE("gemm and parallel_gemm: the same chain for any blocking and threads") {
   for (const KernelTable* table : kernels::available()) {
     CAPTURE(std::string(table->name));
-    for (const auto& [rows, taps, depth, columns] : kGemmCases) {
+    for (const GemmCase& size : kGemmCases) {
+      const int rows = size.rows, taps = size.taps, depth = size.depth, columns = size.columns;
       CAPTURE(rows);
       CAPTURE(columns);
       const MatrixCase m(Values::kReal, taps, depth, columns);

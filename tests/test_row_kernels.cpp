@@ -9,6 +9,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/dispatch.h"
@@ -63,7 +64,8 @@ std::vector<float> written(const GuardedRows& rows, int count, int columns) {
 
 TEST_CASE("dot_rows") {
   constexpr int kRows = 9;
-  for (const auto& [taps, depth] : {std::pair{1, 16}, {3, 4}, {3, 64}, {7, 17}}) {
+  for (const auto& size : {std::pair{1, 16}, {3, 4}, {3, 64}, {7, 17}}) {
+    const int taps = size.first, depth = size.second;
     CAPTURE(taps);
     CAPTURE(depth);
     const int row_step = padded(depth), tap_step = padded(depth);
