@@ -7,8 +7,7 @@ set(MIMI_PYTHON /usr/bin/python3)
 
 set(test_environment
     MIMI_BUILD_DIR=${PROJECT_BINARY_DIR} MIMI_SOURCE_DIR=${PROJECT_SOURCE_DIR}
-    MIMI_TEST_MODELS=${MIMI_TEST_MODELS} CXX=${CMAKE_CXX_COMPILER}
-    LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/leaks.txt:print_suppressions=0)
+    MIMI_TEST_MODELS=${MIMI_TEST_MODELS} CXX=${CMAKE_CXX_COMPILER})
 if(MIMI_BUILD_CLI)
   list(APPEND test_environment MIMI_BIN=$<TARGET_FILE:mimi>)
 endif()

@@ -58,8 +58,8 @@ Bounded activate(Activation activation, const Bounded& x) {
     case Activation::kGelu: {
       const double y = gelu(x.value);  // of a slope of at most 1.13
       constexpr double kSubnormal = 0x1p-149;
-      return {y, 1.13 * x.bound + 5 * kUnit * std::abs(y) + kUnit / 4 * std::abs(x.value) +
-                     kSubnormal};
+      return {
+          y, 1.13 * x.bound + 5 * kUnit * std::abs(y) + kUnit / 4 * std::abs(x.value) + kSubnormal};
     }
     case Activation::kNone:
       break;
