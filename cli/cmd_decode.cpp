@@ -94,7 +94,8 @@ class FileDecoder {
   }
 
   void take(const TokenSegment& segment) {
-    if (segment.number > 0) decoders_.reset();
+    segment_ = segment;
+    decoders_.reset(segment.origin_frame);
     lead_in_ = segment.lead_in_samples;
   }
 
@@ -110,7 +111,8 @@ class FileDecoder {
       const bool is_last = i + 1 == gap.frames;
       write(std::vector<float>(frame), is_last ? gap.padding_samples : 0);
     }
-    decoders_.reset();
+    const std::uint32_t frames_of_segment = gap.first_frame - segment_.first_frame + gap.frames;
+    decoders_.reset(std::int64_t{segment_.origin_frame} + frames_of_segment);
   }
 
   void take(const TokenSegmentEnd&) {}
@@ -147,6 +149,7 @@ class FileDecoder {
   AudioOutput output_;
   Progress progress_;
   TokenTotals totals_;
+  TokenSegment segment_;     // the one that is being decoded
   std::size_t lead_in_ = 0;  // samples still to be dropped
   std::uint64_t samples_written_ = 0;
 };

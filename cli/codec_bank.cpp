@@ -70,8 +70,8 @@ void DecoderBank::push(std::span<const std::uint16_t> codes, std::vector<float>&
   }
 }
 
-void DecoderBank::reset() {
-  for (Decoder& decoder : decoders_) decoder.reset();
+void DecoderBank::reset(std::int64_t first_frame) {
+  for (Decoder& decoder : decoders_) decoder.reset(first_frame);
 }
 
 }  // namespace mimi::cli

@@ -41,7 +41,8 @@ class DecoderBank {
 
   // `codes` is [frames x streams x file_levels]; appends [samples x streams].
   void push(std::span<const std::uint16_t> codes, std::vector<float>& interleaved);
-  void reset();
+  // The next frame is this one of the stream that was encoded.
+  void reset(std::int64_t first_frame);
 
  private:
   std::vector<Decoder> decoders_;

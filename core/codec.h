@@ -81,7 +81,7 @@ struct StreamOptions {
   Window window = Window::kOffline;
   int threads = 1;
   int block_frames = 0;  // frames worked on at once, 0: the library's choice; never changes a bit
-  Tap tap;
+  Tap tap{};
 };
 
 struct EncoderOptions {
@@ -118,8 +118,9 @@ class Encoder {
   void push(std::span<const float> samples, std::vector<std::uint16_t>& codes);
   // Zero-pads a begun frame and appends its codes. The next push begins a new stream.
   void finish(std::vector<std::uint16_t>& codes);
-  // Forgets everything heard.
-  void reset();
+  // Forgets everything heard. What is pushed next is frame `first_frame` of its stream: begun at
+  // least the receptive field early (82 s for the published Mimi), the bits are the whole stream's.
+  void reset(std::int64_t first_frame = 0);
 
   int levels() const;
   const CodecCost& cost() const;
@@ -140,7 +141,7 @@ class Decoder {
   // `codes` is [frames x levels] for whole frames; appends frame_samples samples a frame.
   // Throws when a code is not below codebook_size.
   void push(std::span<const std::uint16_t> codes, std::vector<float>& samples);
-  void reset();
+  void reset(std::int64_t first_frame = 0);  // as Encoder::reset
 
   const CodecCost& cost() const;
 

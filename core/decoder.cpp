@@ -9,11 +9,12 @@ namespace {
 
 // The streaming state of the layers.
 struct DecoderState {
-  DecoderState(const Model::Impl& model, const StreamOptions& options, int block_frames)
+  DecoderState(const Model::Impl& model, const StreamOptions& options, int block_frames,
+               std::int64_t first_frame)
       : quantizer(*model.quantizer, block_frames, options.threads),
         latent(model.decoder_transformer->hidden, DepthwiseUpsample::kHistory, block_frames),
-        transformer(*model.decoder_transformer, *model.table, options.window, 2 * block_frames,
-                    options.threads, options.tap),
+        transformer(*model.decoder_transformer, *model.table, options, 2 * block_frames,
+                    2 * first_frame),
         seanet(*model.decoder, *model.table, block_frames, options.threads, options.tap) {}
 
   QuantizerStream quantizer;
@@ -42,12 +43,12 @@ struct Decoder::Impl {
   Impl(const Model& m, const DecoderOptions& o)
       : model(m), options(o), block_frames(checked_block_frames(o.stream)) {
     check_levels(o.levels, m.info());
-    reset();
+    reset(0);
   }
 
-  void reset() {
+  void reset(std::int64_t first_frame) {
     const kernels::ScopedFloatMode mode;
-    state.emplace(model.impl(), options.stream, block_frames);
+    state.emplace(model.impl(), options.stream, block_frames, first_frame);
     frames_heard = 0;
   }
 
@@ -125,7 +126,12 @@ void Decoder::push(std::span<const std::uint16_t> codes, std::vector<float>& sam
   }
 }
 
-void Decoder::reset() { impl_->reset(); }
+void Decoder::reset(std::int64_t first_frame) {
+  if (first_frame < 0) {
+    throw Error("first frame: found " + std::to_string(first_frame) + ", expected 0 or more");
+  }
+  impl_->reset(first_frame);
+}
 const CodecCost& Decoder::cost() const { return impl_->cost; }
 
 }  // namespace mimi

@@ -11,10 +11,11 @@ namespace {
 
 // The streaming state of the layers.
 struct EncoderState {
-  EncoderState(const Model::Impl& model, const StreamOptions& options, int block_frames)
+  EncoderState(const Model::Impl& model, const StreamOptions& options, int block_frames,
+               std::int64_t first_frame)
       : seanet(*model.encoder, block_frames, options.threads, options.tap),
-        transformer(*model.encoder_transformer, *model.table, options.window, 2 * block_frames,
-                    options.threads, options.tap),
+        transformer(*model.encoder_transformer, *model.table, options, 2 * block_frames,
+                    2 * first_frame),
         steps(model.encoder_transformer->hidden, model.downsample->history(), 2 * block_frames),
         latent(model.encoder_transformer->hidden, 0, block_frames),
         quantizer(*model.quantizer, block_frames, options.threads) {}
@@ -37,12 +38,12 @@ struct Encoder::Impl {
       throw Error("levels: found " + std::to_string(o.levels) + ", expected 1 to " +
                   std::to_string(most) + ", what the model '" + m.info().name + "' has");
     }
-    reset();
+    reset(0);
   }
 
-  void reset() {
+  void reset(std::int64_t first_frame) {
     const kernels::ScopedFloatMode mode;
-    state.emplace(model.impl(), options.stream, block_frames);
+    state.emplace(model.impl(), options.stream, block_frames, first_frame);
     begun_frame.clear();
     samples_heard = 0;
   }
@@ -149,7 +150,12 @@ void Encoder::finish(std::vector<std::uint16_t>& codes) {
   reset();
 }
 
-void Encoder::reset() { impl_->reset(); }
+void Encoder::reset(std::int64_t first_frame) {
+  if (first_frame < 0) {
+    throw Error("first frame: found " + std::to_string(first_frame) + ", expected 0 or more");
+  }
+  impl_->reset(first_frame);
+}
 int Encoder::levels() const { return impl_->options.levels; }
 const CodecCost& Encoder::cost() const { return impl_->cost; }
 

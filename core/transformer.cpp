@@ -101,12 +101,15 @@ void KvRing::put(std::int64_t step, int head, const float* key, const float* val
 }
 
 TransformerStream::TransformerStream(const Transformer& model, const KernelTable& table,
-                                     Window window, int block_steps, int threads, const Tap& tap)
+                                     const StreamOptions& options, int block_steps,
+                                     std::int64_t first_step)
     : model_(&model),
       table_(&table),
-      window_(window),
-      threads_(threads),
-      tap_(&tap),
+      window_(options.window),
+      threads_(options.threads),
+      tap_(&options.tap),
+      first_step_(first_step),
+      step_(first_step),
       rope_(model.head_dim, model.rope_theta, block_steps),
       middle_(model.hidden, 0, block_steps),
       normed_(model.hidden, 0, block_steps),
@@ -119,7 +122,7 @@ TransformerStream::TransformerStream(const Transformer& model, const KernelTable
     rings_.emplace_back(model.heads, model.head_dim, ring_steps);
   }
   const std::int64_t floats = rings_.front().blocks() * kLanes + 2 * padded(model.head_dim);
-  for (int i = 0; i < threads; ++i) scratch_.emplace_back(static_cast<std::size_t>(floats));
+  for (int i = 0; i < threads_; ++i) scratch_.emplace_back(static_cast<std::size_t>(floats));
 }
 
 void TransformerStream::run(RowBuffer& x, int steps) {
@@ -173,17 +176,12 @@ void TransformerStream::store_keys_and_values(KvRing& ring, int steps) {
   }
 }
 
-// How many steps, its own included, a step attends to.
-std::int64_t TransformerStream::reach(std::int64_t step) const {
-  switch (window_) {
-    case Window::kOffline:
-      return model_->window;
-    case Window::kMoshiStreaming:
-      return model_->window - 1 + step % 2;
-    case Window::kRust:
-      break;
-  }
-  return model_->window + 1;
+// The first of the steps that a step attends to, by the window's rule.
+std::int64_t TransformerStream::oldest_step(std::int64_t step) const {
+  std::int64_t reach = model_->window;
+  if (window_ == Window::kMoshiStreaming) reach += step % 2 - 1;
+  if (window_ == Window::kRust) reach += 1;
+  return std::max(first_step_, step - reach + 1);
 }
 
 void TransformerStream::attend(const KvRing& ring, int steps) {
@@ -203,7 +201,7 @@ void TransformerStream::attend(const KvRing& ring, int steps) {
                        .values = ring.values(head),
                        .head_dim = head_dim,
                        .blocks = ring.blocks(),
-                       .first_step = std::max<std::int64_t>(0, step - reach(step) + 1),
+                       .first_step = oldest_step(step),
                        .last_step = step,
                        .weights = output + padded(head_dim),
                        .output = output});

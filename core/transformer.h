@@ -60,8 +60,9 @@ class KvRing {
 // State of one stream.
 class TransformerStream {
  public:
-  TransformerStream(const Transformer& model, const kernels::KernelTable& table, Window window,
-                    int block_steps, int threads, const Tap& tap);
+  // The first row is step `first_step` of its stream; nothing before it is attended to.
+  TransformerStream(const Transformer& model, const kernels::KernelTable& table,
+                    const StreamOptions& options, int block_steps, std::int64_t first_step);
 
   // Replaces `steps` rows of x, [steps x hidden], from row 0 on.
   void run(RowBuffer& x, int steps);
@@ -70,14 +71,15 @@ class TransformerStream {
   void normalize(const LayerNorm& norm, const RowBuffer& x, int steps);
   void store_keys_and_values(KvRing& ring, int steps);
   void attend(const KvRing& ring, int steps);
-  std::int64_t reach(std::int64_t step) const;
+  std::int64_t oldest_step(std::int64_t step) const;
 
   const Transformer* model_;
   const kernels::KernelTable* table_;
   Window window_;
   int threads_;
   const Tap* tap_;
-  std::int64_t step_ = 0;  // of row 0
+  std::int64_t first_step_;
+  std::int64_t step_;  // of row 0
   Rope rope_;
   std::vector<KvRing> rings_;  // of each layer
   RowBuffer middle_;           // x after attention
