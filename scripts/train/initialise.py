@@ -1,11 +1,11 @@
 """Starting weights that already code speech.
 
 With small signals ELU is nearly linear, so the encoder can start as a lapped linear transform: each
-layer's first channels are the principal components of its input patches (newest samples first, since
-the decoder never sees later frames), and the decoder's are least squares back to the encoder's
-features, stage by stage, down to the waveform.  The remaining channels start random and of the same
-size.  The voice then has its pitch before the first gradient step; from random weights, thousands of
-steps found envelopes only.
+layer's first channels are the principal components of its input patches (newest samples first,
+since the decoder never sees later frames), and the decoder's are least squares back to the
+encoder's features, stage by stage, down to the waveform.  The remaining channels start random and
+of the same size.  The voice then has its pitch before the first gradient step; from random weights,
+thousands of steps found envelopes only.
 """
 import torch
 import torch.nn.functional as F
@@ -113,7 +113,7 @@ def fit_transpose(layer, feature_batches, target_batches):
     for x, target in zip(feature_batches, target_batches):
         both = torch.cat((x, F.pad(x, (1, 0))[..., :-1]), 1)
         blocks = target.unflatten(2, (-1, stride)).permute(0, 2, 1, 3).flatten(2)
-        moments.add(both.transpose(1, 2).reshape(-1, 2 * inputs), blocks.reshape(-1, blocks.shape[2]))
+        moments.add(both.transpose(1, 2).flatten(0, 1), blocks.flatten(0, 1))
     weights, bias = solve(moments, 2 * inputs)
     fitted = len(weights) // stride
     weights = weights.view(fitted, stride, 2, inputs).permute(3, 0, 2, 1).flatten(2)
@@ -158,7 +158,7 @@ def start_resampling(model, paired):
 
 
 def start_projections(quantizer, latents):
-    """Orthogonal projections on the latent's principal components; both halves share the strongest."""
+    """Projections on the latent's principal components; the strongest go half through each half."""
     rows = torch.cat([z.transpose(1, 2).flatten(0, 1) for z in latents])
     values, vectors = torch.linalg.eigh(rows.t() @ rows / len(rows))
     basis = vectors.flip(1).t()

@@ -35,6 +35,16 @@ def follow(codebook, index, vectors):
         codebook.embed_sum[dead] = chosen * even_use
 
 
+@torch.no_grad()
+def set_even_use(quantizer, vectors_per_step):
+    """Gives normalised codebooks, as exported, the counts of a run with so many vectors a step."""
+    for half in quantizer.halves():
+        for level in half.layers:
+            use = vectors_per_step / len(level.codebook.cluster_usage)
+            level.codebook.embed_sum.copy_(level.codebook.entries() * use)
+            level.codebook.cluster_usage.fill_(use)
+
+
 def draw_levels(items, device):
     """How many levels each item of a batch keeps."""
     return LEVEL_CHOICES[torch.multinomial(LEVEL_ODDS, items, replacement=True)].to(device)
@@ -84,38 +94,40 @@ def jitter(quantizer, latent, noise):
 
 
 @torch.no_grad()
-def fit_codebooks(half, vectors, use_per_step, rounds=6):
+def fit_codebooks(half, vectors, use_per_step, rounds=5):
     """k-means on projected latents [N x D], level by level on what the levels before left.
 
-    Returns the share of the energy that is left after each level.
+    What a level leaves of a vector is taken as if that vector had not been fitted: with n vectors
+    in its entry, their mean without it lies n/(n-1) times as far away.  Otherwise a few levels
+    learn the sample by heart and the later ones find nothing to fit.
     """
-    residual, left = vectors.clone(), []
+    residual = vectors.clone()
     for level in half.layers:
         count = len(level.codebook.cluster_usage)
         entries = residual[torch.randperm(len(residual), device=residual.device)[:count]].clone()
         for _ in range(rounds):
-            counts, sums = sums_by_entry(nearest(residual, entries), residual, count)
+            index = nearest(residual, entries)
+            counts, sums = sums_by_entry(index, residual, count)
             strays = residual[torch.randint(len(residual), (count,), device=residual.device)]
             entries = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], strays)
-        index = nearest(residual, entries)
-        usage = torch.bincount(index, minlength=count).float() * (use_per_step / len(residual))
-        usage.clamp_(min=0.25 * use_per_step / count)
+        usage = (counts * (use_per_step / len(residual))).clamp(min=0.25 * use_per_step / count)
         level.codebook.cluster_usage.copy_(usage)
         level.codebook.embed_sum.copy_(entries * usage[:, None])
-        residual -= entries[index]
-        left.append((residual.pow(2).mean() / vectors.pow(2).mean()).item())
-    return left
+        others = counts[index][:, None] - 1
+        left = (residual - entries[index]) * (1 + 1 / others.clamp(min=1))
+        residual = torch.where(others > 0, left, residual)
 
 
 @torch.no_grad()
 def code_statistics(half, vectors):
-    """Share of the entries used and entropy in bits, for each level."""
+    """For each level: share of the entries used, entropy in bits, share of the energy left."""
     residual, stats = vectors.clone(), []
     for level in half.layers:
         entries = level.codebook.entries()
         index = nearest(residual, entries)
         share = torch.bincount(index, minlength=len(entries)).float() / len(index)
         used = share[share > 0]
-        stats.append((len(used) / len(entries), -(used * used.log2()).sum().item()))
         residual -= entries[index]
+        stats.append((len(used) / len(entries), -(used * used.log2()).sum().item(),
+                      (residual.pow(2).mean() / vectors.pow(2).mean()).item()))
     return stats

@@ -19,6 +19,7 @@ import time
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 import discriminators as gan
 import quantizer as rvq
@@ -40,6 +41,7 @@ def arguments():
     p.add_argument("recordings", help="folder of wav, flac, ogg, opus, mp3 files")
     p.add_argument("out", help="folder of the state, the log and the model")
     p.add_argument("--steps", type=int, default=60000, help="total number of steps")
+    p.add_argument("--start", metavar="MODEL", help="begin with this model's weights, quantised")
     p.add_argument("--continuous-steps", type=int, default=3000)
     p.add_argument("--gan-step", type=int, default=15000, help="the discriminators' first step")
     p.add_argument("--final-steps", type=int, default=6000)
@@ -89,6 +91,14 @@ class Trainer:
     def start(self):
         torch.manual_seed(self.args.seed)
         self.batches = Batches(self.sources, self.args.seed)
+        if self.args.start:
+            weights = load_file(pathlib.Path(self.args.start) / "model.safetensors")
+            self.model.load_state_dict(weights)
+            rvq.set_even_use(self.model.quantizer, self.args.batch * self.args.frames)
+            self.average.load_state_dict(self.model.state_dict())
+            self.step, self.phase = self.args.continuous_steps, "joint"
+            self.log(f"starting from {self.args.start}")
+            return
         model = self.model.to("cpu")
         ratio = initialise(model, [torch.from_numpy(self.batches.draw(16, 40 * HOP_SAMPLES))
                                    for _ in range(8)])
@@ -134,20 +144,20 @@ class Trainer:
 
     @torch.no_grad()
     def fit_codebooks(self):
-        """k-means on fresh latents of both halves; logs how much each level leaves."""
+        """k-means on fresh latents of both halves; the last tenth of them judges the result."""
         per_step = self.args.batch * self.args.frames
         latents = []
-        for _ in range(self.args.fit_frames // per_step + 1):
+        for _ in range(self.args.fit_frames // per_step + 10):
             with self.autocast():
                 latents.append(self.model.latent(self.draw()).float())
         for half in self.model.quantizer.halves():
             vectors = torch.cat([half.input_proj(z).transpose(1, 2).flatten(0, 1)
                                  for z in latents])
-            left = rvq.fit_codebooks(half, vectors, per_step)
-            stats = rvq.code_statistics(half, vectors)
-            self.log("k-means: energy left " + " ".join(f"{e:.3f}" for e in left))
-            self.log("k-means: entries used, entropy in bits "
-                     + " ".join(f"{used:.2f}/{bits:.1f}" for used, bits in stats))
+            others = len(vectors) // 10
+            rvq.fit_codebooks(half, vectors[:-others], per_step)
+            self.log("levels: entries used, entropy in bits, energy left: "
+                     + " ".join(f"{used:.2f}/{bits:.1f}/{left:.3f}" for used, bits, left
+                                in rvq.code_statistics(half, vectors[-others:])))
         self.copy_codebooks()
 
     def copy_codebooks(self):
