@@ -75,9 +75,11 @@ void Resampler::push(std::span<const float> interleaved, std::vector<float>& out
   do {
     const int error = src_process(state_->handle, &data);
     if (error != 0) throw Error(std::string("libsamplerate: ") + src_strerror(error));
-    const auto used = static_cast<std::size_t>(data.input_frames_used) * channels_;
-    data.data_in += used;
     data.input_frames -= data.input_frames_used;
+    // Not onto the end, which may be where `chunk` begins: libsamplerate takes that for an overlap.
+    if (data.input_frames > 0) {
+      data.data_in += static_cast<std::size_t>(data.input_frames_used) * channels_;
+    }
     const auto made = static_cast<std::size_t>(data.output_frames_gen) * channels_;
     out.insert(out.end(), state_->chunk.data(), state_->chunk.data() + made);
     frames_out_ += data.output_frames_gen;
