@@ -12,8 +12,8 @@
 namespace mimi::test {
 namespace {
 
-// tiny-hf attends to at most 11 steps in each of 2 layers: 20 steps before the first; 8 more for the
-// convolutions around them, and some that those need.
+// tiny-hf attends to at most 11 steps in each of 2 layers: 20 steps before the first; 8 more for
+// the convolutions around them, and some that those need.
 constexpr int kReceptiveFrames = 16;
 constexpr int kFrames = 60;
 constexpr int kStart = 43;
