@@ -12,20 +12,9 @@ constexpr int kPanelVecs = 1;
 constexpr int kPeakVecs = 6;  // independent chains of Vecs that measure the peak
 }  // namespace
 
-#include "kernels/gemm_tile.h"
-#include "kernels/row_ops.h"
+#include "kernels/kernel_bodies.h"
 
 namespace mimi::kernels {
 extern const KernelTable kAvx2Table;
-const KernelTable kAvx2Table = {
-    .name = "avx2",
-    .panel_vecs = kPanelVecs,
-    .tile_rows = kTileRows,
-    .gemm_panel = gemm_panel,
-    .nearest = nearest,
-    .dot_rows = dot_rows,
-    .layer_norm = layer_norm,
-    .attention = attention,
-    .multiply_add_peak = multiply_add_peak,
-};
+constinit const KernelTable kAvx2Table = make_table("avx2");
 }  // namespace mimi::kernels

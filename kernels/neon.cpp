@@ -9,20 +9,9 @@ constexpr int kPanelVecs = 1;
 constexpr int kPeakVecs = 6;  // independent chains of Vecs that measure the peak
 }  // namespace
 
-#include "kernels/gemm_tile.h"
-#include "kernels/row_ops.h"
+#include "kernels/kernel_bodies.h"
 
 namespace mimi::kernels {
 extern const KernelTable kNeonTable;
-const KernelTable kNeonTable = {
-    .name = "neon",
-    .panel_vecs = kPanelVecs,
-    .tile_rows = kTileRows,
-    .gemm_panel = gemm_panel,
-    .nearest = nearest,
-    .dot_rows = dot_rows,
-    .layer_norm = layer_norm,
-    .attention = attention,
-    .multiply_add_peak = multiply_add_peak,
-};
+constinit const KernelTable kNeonTable = make_table("neon");
 }  // namespace mimi::kernels
