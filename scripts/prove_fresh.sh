@@ -1,11 +1,23 @@
 #!/bin/bash
-# scripts/prove_fresh.sh [--sudo]: run the README's two commands on the committed tree in a fresh
-# minimal Debian 12 that has git and nothing else, as root or, with --sudo, as a user who may use it.
-# Needs root and debootstrap; takes mirrors and their settings from this machine's own apt.
+# scripts/prove_fresh.sh [--sudo] [--ci]: run the README's two commands on the committed tree in a
+# fresh minimal Debian 12 that has git and nothing else, as root or, with --sudo, as a user who may
+# use it; with --ci, the tests with all the checks. Needs root and debootstrap; takes mirrors and
+# their settings from this machine's own apt.
 set -euo pipefail
 
 packages=git
-if [ "${1-}" = --sudo ]; then packages=git,sudo; fi
+user=root
+tests=scripts/test
+for option; do
+  case $option in
+    --sudo) packages=git,sudo user=stranger ;;
+    --ci) tests=.ci/run ;;
+    *)
+      echo "usage: scripts/prove_fresh.sh [--sudo] [--ci]" >&2
+      exit 2
+      ;;
+  esac
+done
 source_tree=$(dirname "$(dirname "$(readlink -f "$0")")")
 sample=$(git -C "$source_tree" ls-files 'samples/*.flac' | head -1)
 root=$(mktemp -d "${TMPDIR:-/tmp}/mimi-fresh-XXXXXX")
@@ -50,11 +62,9 @@ mount --bind /dev "$root/dev"
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 mount -t tmpfs tmpfs "$root/dev/shm"
 
-user=root
-chroot "$root" useradd --create-home stranger
-if [ $packages != git ]; then
-  user=stranger
-  echo 'stranger ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/stranger"
+if [ $user != root ]; then
+  chroot "$root" useradd --create-home $user
+  echo "$user ALL=(ALL) NOPASSWD: ALL" >"$root/etc/sudoers.d/$user"
 fi
 git -C "$source_tree" bundle create --quiet "$root/tmp/mimi.bundle" HEAD
 chmod 644 "$root/tmp/mimi.bundle"
@@ -70,4 +80,4 @@ in_fresh "clone" "git clone --quiet /tmp/mimi.bundle mimi"
 in_fresh "first call" "cd mimi && scripts/mimi roundtrip $sample out.wav && ls -l out.wav"
 in_fresh "next call, from elsewhere" "mimi/scripts/mimi roundtrip -f mimi/$sample mimi/out.wav"
 in_fresh "start-up" "cd mimi && time scripts/mimi --version"
-in_fresh "tests" "cd mimi && scripts/test"
+in_fresh "tests" "cd mimi && $tests"

@@ -82,7 +82,7 @@ class Install(unittest.TestCase):
 
     def test_cmake_package(self):
         build = os.path.join(self.folder, "by-cmake")
-        run("cmake", "-S", PROGRAM, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}")
+        run("cmake", "-G", "Ninja", "-S", PROGRAM, "-B", build, f"-DCMAKE_PREFIX_PATH={self.prefix}")
         run("cmake", "--build", build)
         self.assertEqual(run(os.path.join(build, "roundtrip")), ROUNDTRIP)
 
