@@ -16,8 +16,8 @@ add_test(NAME make_models COMMAND ${MIMI_PYTHON} ${PROJECT_SOURCE_DIR}/tests/mak
                                   ${MIMI_TEST_MODELS})
 set_tests_properties(make_models PROPERTIES FIXTURES_SETUP models)
 
-# Labels are for the runs that are too slow for a test (sanitizers, qemu): `full` is work with a model
-# of the real size, `install` is what depends on the build alone.
+# Labels name what the slow runs (sanitizers, qemu) leave out: `full`, work with a model of the real
+# size, and `install`, tests of files rather than of code.
 function(mimi_set_up_test name)
   set_tests_properties(${name} PROPERTIES ENVIRONMENT "${test_environment}" FIXTURES_REQUIRED models)
   if(name MATCHES "_full")
