@@ -63,7 +63,7 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 mount -t tmpfs tmpfs "$root/dev/shm"
 
 if [ $user != root ]; then
-  chroot "$root" useradd --create-home $user
+  chroot "$root" useradd --create-home --shell /bin/bash $user
   echo "$user ALL=(ALL) NOPASSWD: ALL" >"$root/etc/sudoers.d/$user"
 fi
 git -C "$source_tree" bundle create --quiet "$root/tmp/mimi.bundle" HEAD
