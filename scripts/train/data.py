@@ -77,8 +77,9 @@ class Batches:
         speed = int(self.rng.integers(85, 116)) if self.augment and self.rng.random() < 0.5 else 100
         source = self.sources[self.rng.choice(len(self.sources), p=self.weight)]
         length = samples * speed // 100 + 8
-        start = int(self.rng.integers(0, len(source) - length))
+        start = int(self.rng.integers(0, max(1, len(source) - length + 1)))
         audio = source[start:start + length].astype(np.float32) / 32768
+        audio = np.pad(audio, (0, length - len(audio)))  # a recording shorter than the segment
         return (audio if speed == 100 else resample_poly(audio, 100, speed))[:samples]
 
     def _segment(self, samples):
