@@ -71,6 +71,14 @@ class Model {
   std::shared_ptr<const Impl> impl_;
 };
 
+// How many frames before a frame decide its bits: a stream begun so many frames early, at its true
+// position, gives them.
+struct ReceptiveField {
+  std::int64_t encoder_frames;  // the published Mimi's are 999 and 1001, 80 s
+  std::int64_t decoder_frames;
+};
+ReceptiveField receptive_field(const Model& model, Window window = Window::kOffline);
+
 // Called with each stage's output as it is made: `rows` rows of `channels` floats, `stride` floats
 // apart. Stages have mimi_ref.py's names ("encoder.3", "encoder_transformer.0", "downsample"); one
 // whose ELU is fused into it is given after the ELU, as "decoder.0+elu".
@@ -119,7 +127,7 @@ class Encoder {
   // Zero-pads a begun frame and appends its codes. The next push begins a new stream.
   void finish(std::vector<std::uint16_t>& codes);
   // Forgets everything heard. What is pushed next is frame `first_frame` of its stream: begun at
-  // least the receptive field early (82 s for the published Mimi), the bits are the whole stream's.
+  // least the receptive field early, the bits are the whole stream's.
   void reset(std::int64_t first_frame = 0);
 
   int levels() const;

@@ -48,6 +48,11 @@ PackedMatrix read_qkv(const KernelTable& table, const Checkpoint& checkpoint,
 
 }  // namespace
 
+int attended_steps(int window_steps, Window rule, std::int64_t step) {
+  if (rule == Window::kMoshiStreaming && step % 2 == 0) return window_steps - 1;
+  return rule == Window::kRust ? window_steps + 1 : window_steps;
+}
+
 Transformer::Transformer(const KernelTable& table, const Checkpoint& checkpoint,
                          const std::string& transformer_name)
     : name(transformer_name) {
@@ -176,12 +181,8 @@ void TransformerStream::store_keys_and_values(KvRing& ring, int steps) {
   }
 }
 
-// The first of the steps that a step attends to, by the window's rule.
 std::int64_t TransformerStream::oldest_step(std::int64_t step) const {
-  std::int64_t reach = model_->window;
-  if (window_ == Window::kMoshiStreaming) reach += step % 2 - 1;
-  if (window_ == Window::kRust) reach += 1;
-  return std::max(first_step_, step - reach + 1);
+  return std::max(first_step_, step - attended_steps(model_->window, window_, step) + 1);
 }
 
 void TransformerStream::attend(const KvRing& ring, int steps) {

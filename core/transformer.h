@@ -19,6 +19,9 @@ struct LayerNorm {
   float epsilon;
 };
 
+// How many steps, itself included, a step attends to by the rule, when all of them are there.
+int attended_steps(int window_steps, Window rule, std::int64_t step);
+
 // Weights.
 struct Transformer {
   struct Layer {

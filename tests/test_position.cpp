@@ -1,9 +1,11 @@
 // A stream that is begun in the middle, early enough, gives the bits of the whole.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "core/codec.h"
@@ -12,11 +14,7 @@
 namespace mimi::test {
 namespace {
 
-// tiny-hf attends to at most 11 steps in each of 2 layers: 20 steps before the first; 8 more for
-// the convolutions around them, and some that those need.
-constexpr int kReceptiveFrames = 16;
-constexpr int kFrames = 60;
-constexpr int kStart = 43;
+constexpr std::int64_t kFrames = 60;
 
 std::vector<float> chirp(std::size_t samples) {
   std::vector<float> sound(samples);
@@ -27,39 +25,83 @@ std::vector<float> chirp(std::size_t samples) {
   return sound;
 }
 
-TEST_CASE("a stream begun early enough gives the bits of the whole") {
+struct Stream {
+  Stream(const Model& model, Window window)
+      : levels(model.info().levels),
+        options({.window = window, .tap = [this](auto... stage) { keep(stage...); }}),
+        encoder(model, {.levels = levels, .stream = options}),
+        decoder(model, {.levels = first_levels(levels), .stream = options}) {}
+
+  void keep(std::string_view stage, const float* data, int rows, int channels,
+            std::ptrdiff_t stride) {
+    if (stage != "downsample") return;
+    for (int row = 0; row < rows; ++row) {
+      latents.insert(latents.end(), data + row * stride, data + row * stride + channels);
+    }
+  }
+
+  // What comes of the sound's frames from `first` on, as if they were its frames from `position`
+  // on.
+  std::vector<float> latents_from(std::span<const float> sound, std::int64_t first,
+                                  std::int64_t position, std::int64_t frame_samples) {
+    latents.clear();
+    codes.clear();
+    encoder.reset(position);
+    encoder.push(sound.subspan(static_cast<std::size_t>(first * frame_samples)), codes);
+    return latents;
+  }
+  std::vector<float> audio_from(std::span<const std::uint16_t> whole, std::int64_t first,
+                                std::int64_t position) {
+    std::vector<float> audio;
+    decoder.reset(position);
+    decoder.push(whole.subspan(static_cast<std::size_t>(first * levels)), audio);
+    return audio;
+  }
+
+  int levels;
+  StreamOptions options;
+  std::vector<float> latents;
+  std::vector<std::uint16_t> codes;
+  Encoder encoder;
+  Decoder decoder;
+};
+
+// Whether the last `frames` frames of both are equal, which are all that a stream begun kFrames -
+// frames early has.
+bool ends_equal(const std::vector<float>& late, const std::vector<float>& whole,
+                std::int64_t frames) {
+  const auto count = static_cast<std::ptrdiff_t>(whole.size()) / kFrames * frames;
+  return std::equal(whole.end() - count, whole.end(), late.end() - count);
+}
+
+TEST_CASE("a stream begun the receptive field early gives the bits of the whole, and no later") {
   const Model model = Model::open((test_models() / "tiny-hf").string());
-  const auto frame = static_cast<std::size_t>(model.info().frame_samples);
-  const auto levels = static_cast<std::size_t>(model.info().levels);
-  const std::vector<float> sound = chirp(kFrames * frame);
+  const std::int64_t frame_samples = model.info().frame_samples;
+  const std::vector<float> sound = chirp(static_cast<std::size_t>(kFrames * frame_samples));
   for (const Window window : {Window::kOffline, Window::kMoshiStreaming, Window::kRust}) {
     CAPTURE(window_name(window));
-    const StreamOptions stream = {.window = window};
-    Encoder encoder(model, {.levels = static_cast<int>(levels), .stream = stream});
-    Decoder decoder(model, {.levels = first_levels(static_cast<int>(levels)), .stream = stream});
-    std::vector<std::uint16_t> codes, late_codes;
-    std::vector<float> audio, late_audio;
-    encoder.push(sound, codes);
-    decoder.push(codes, audio);
+    const ReceptiveField field = receptive_field(model, window);
+    Stream stream(model, window);
+    const std::vector<float> latents = stream.latents_from(sound, 0, 0, frame_samples);
+    const std::vector<std::uint16_t> codes = stream.codes;
+    const std::vector<float> audio = stream.audio_from(codes, 0, 0);
+    constexpr std::int64_t kTail = 17;
 
-    constexpr std::size_t kBegin = kStart - kReceptiveFrames;
-    encoder.reset(kBegin);
-    encoder.push(std::span(sound).subspan(kBegin * frame), late_codes);
-    decoder.reset(kBegin);
-    decoder.push(std::span(codes).subspan(kBegin * levels), late_audio);
+    std::int64_t begin = kFrames - kTail - field.encoder_frames;
+    REQUIRE(begin > 0);
+    CHECK(ends_equal(stream.latents_from(sound, begin, begin, frame_samples), latents, kTail));
+    CHECK(std::equal(codes.end() - kTail * stream.levels, codes.end(),
+                     stream.codes.end() - kTail * stream.levels));
+    CHECK_FALSE(ends_equal(stream.latents_from(sound, begin + 1, begin + 1, frame_samples), latents,
+                           kTail));
 
-    const auto tail = [](const auto& all, std::size_t count) {
-      return std::vector(all.end() - static_cast<std::ptrdiff_t>(count), all.end());
-    };
-    constexpr std::size_t kTail = kFrames - kStart;
-    CHECK(tail(late_codes, kTail * levels) == tail(codes, kTail * levels));
-    CHECK(tail(late_audio, kTail * frame) == tail(audio, kTail * frame));
+    begin = kFrames - kTail - field.decoder_frames;
+    REQUIRE(begin > 0);
+    CHECK(ends_equal(stream.audio_from(codes, begin, begin), audio, kTail));
+    CHECK_FALSE(ends_equal(stream.audio_from(codes, begin + 1, begin + 1), audio, kTail));
 
     // At another position the rotations are others: the check above is not empty.
-    decoder.reset(0);
-    late_audio.clear();
-    decoder.push(std::span(codes).subspan(kBegin * levels), late_audio);
-    CHECK(tail(late_audio, kTail * frame) != tail(audio, kTail * frame));
+    CHECK_FALSE(ends_equal(stream.audio_from(codes, begin, 0), audio, kTail));
   }
 }
 
