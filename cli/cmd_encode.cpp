@@ -11,6 +11,7 @@
 #include "cli/named_error.h"
 #include "cli/output_file.h"
 #include "cli/progress.h"
+#include "cli/token_output.h"
 #include "core/token_file.h"
 
 namespace mimi::cli {
@@ -36,12 +37,6 @@ TokenHeader make_header(const Model& model, const EncodeOptions& options, const 
   return header;
 }
 
-// Whoever reads a pipe should not wait for a block to fill.
-int block_frames(const EncodeOptions& options, const OutputFile& file) {
-  if (options.block_frames > 0) return options.block_frames;
-  return file.is_regular() ? kMaxBlockFrames : 1;
-}
-
 class FileEncoder {
  public:
   FileEncoder(const Job& job, const Model& model, const EncodeOptions& options,
@@ -54,11 +49,11 @@ class FileEncoder {
                   input_.streams()),
         progress_(
             {.name = input_.name(), .total_s = input_.source_seconds(), .quiet = common.quiet}),
-        tokens_(sink(), make_header(model, options, input_), block_frames(options, file_)) {}
+        tokens_(token_sink(file_), make_header(model, options, input_),
+                block_frames(options.block_frames, file_)) {}
 
   void run() {
     tokens_.begin_segment();
-    write(0);  // the header goes ahead of the first frame
     while (input_.read(samples_)) {
       samples_read_ += static_cast<std::int64_t>(samples_.size()) / input_.streams();
       codes_.clear();
@@ -79,15 +74,8 @@ class FileEncoder {
   }
 
  private:
-  TokenWriter::Sink sink() {
-    return [this](std::span<const std::byte> bytes) {
-      file_.write({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
-    };
-  }
-
   void write(int padding_samples) {
     if (!codes_.empty()) tokens_.write(codes_, padding_samples);
-    if (!file_.is_regular()) file_.flush();
   }
 
   const Model& model_;

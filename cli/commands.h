@@ -2,6 +2,7 @@
 // exit code. They throw mimi::Error (exit 1) and UsageError (exit 2).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -82,11 +83,41 @@ struct InfoOptions {
 };
 int run_info(const InfoOptions& options);
 
+struct TestOptions {
+  std::vector<std::string> inputs;
+};
+int run_test(const TestOptions& options, const CommonOptions& common);
+
+// A part of a recording.
+struct TimeRange {
+  std::optional<double> from_s, to_s;  // none: its beginning and its end
+};
+// Where a time falls, to the nearest sample.
+std::uint64_t sample_at(double seconds, int rate_hz);
+
+struct CutOptions {
+  std::vector<std::string> inputs;
+  OutputOptions output;
+  TimeRange range;
+  int levels = 0;         // 0: all
+  double lead_in_s = 82;  // more than the receptive field of the published model's decoder
+};
+int run_cut(const CutOptions& options);
+
+struct CatOptions {
+  std::vector<std::string> inputs;
+  OutputOptions output;
+};
+int run_cat(const CatOptions& options);
+
 int run_version(const CommonOptions& common);
 
 // What the command line asked for, to be run once it has been read as a whole.
 using Command = std::function<int()>;
 // Adds `mimi bench` to the command line; when it is given, `chosen` is set to run it.
 void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen);
+
+// Adds the commands that work on token files alone, without a model.
+void add_token_tools(CLI::App& app, const CommonOptions& common, Command& chosen);
 
 }  // namespace mimi::cli

@@ -3,11 +3,11 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdio>
-#include <map>
 #include <memory>
 
 #include "cli/help.h"
 #include "cli/level_set.h"
+#include "cli/option_parsers.h"
 #include "core/token_file.h"
 
 namespace mimi::cli {
@@ -51,46 +51,6 @@ struct Parsed {
   Command chosen;
 };
 
-template <typename T>
-auto one_of(const std::map<std::string, T>& values) {
-  return [values](const std::string& text) {
-    const auto found = values.find(text);
-    if (found != values.end()) return found->second;
-    std::string names;
-    for (const auto& [name, value] : values) names += (names.empty() ? "" : ", ") + name;
-    throw CLI::ValidationError("'" + text + "' is not one of " + names);
-  };
-}
-
-// An option whose text `parse` turns into `value`.
-template <typename T, typename Parse>
-CLI::Option* add_parsed(CLI::App& app, const std::string& name, const std::string& metavar,
-                        T& value, const std::string& description, Parse parse) {
-  const auto set = [name, &value, parse](const std::string& text) {
-    try {
-      value = parse(text);
-    } catch (const CLI::ValidationError& error) {
-      throw CLI::ValidationError(name.substr(name.find("--")) + ": " + error.what());
-    }
-  };
-  return app.add_option_function<std::string>(name, set, description)->type_name(metavar);
-}
-
-CLI::Option* add_number(CLI::App& app, const std::string& name, int& value, int least, int most,
-                        const std::string& description) {
-  const auto parse = [least, most](const std::string& text) {
-    int number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size() || number < least ||
-        number > most) {
-      throw CLI::ValidationError("'" + text + "' is not a number from " + std::to_string(least) +
-                                 " to " + std::to_string(most));
-    }
-    return number;
-  };
-  return add_parsed(app, name, "N", value, description, parse);
-}
-
 ChannelChoice parse_channels(const std::string& text) {
   using Kind = ChannelChoice::Kind;
   if (text == "mix") return {.kind = Kind::kMix};
@@ -128,11 +88,6 @@ void add_common(CLI::App& app, CommonOptions& common) {
   app.add_flag("-q,--quiet", common.quiet, "print errors only");
 }
 
-void add_output(CLI::App& app, OutputOptions& output, const std::string& description) {
-  app.add_option("-o,--output", output.path, description)->type_name("FILE");
-  app.add_flag("-f,--force", output.force, "overwrite existing files");
-}
-
 void add_source(CLI::App& app, SourceOptions& source) {
   add_parsed(app, "--channels", "WHICH", source.channels,
              "mix (default), left, right, a number from 1, or keep: each on its own",
@@ -152,8 +107,7 @@ void add_encode(CLI::App& app, Parsed& parsed) {
   command->footer(kEncodeExamples);
   command->add_option("IN", options.inputs)->required();
   add_output(*command, options.output, "output (default: IN with the suffix .mimi; - for stdin's)");
-  command->add_option("--out-dir", options.output.directory, "folder for the outputs")
-      ->type_name("DIR");
+  add_out_dir(*command, options.output);
   add_number(*command, "-l,--levels", options.levels, 1, kMostLevels,
              "codebooks per frame, 137.5 bit/s each (default 8)");
   add_source(*command, options.source);
@@ -199,8 +153,7 @@ void add_decode(CLI::App& app, Parsed& parsed) {
   command->footer(kDecodeExamples);
   command->add_option("IN", options.inputs)->required();
   add_output(*command, options.output, "output (default: IN with the suffix .wav; - for stdin's)");
-  command->add_option("--out-dir", options.output.directory, "folder for the outputs")
-      ->type_name("DIR");
+  add_out_dir(*command, options.output);
   add_parsed(*command, "-l,--levels", "WHICH", options.levels,
              "the first N (4), or a set counted from 0 (0,3-5; 3-3 is one) (default: all)",
              [](const std::string& text) { return parse_levels(text); });
@@ -300,6 +253,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_roundtrip(app, *parsed);
   add_bench(app, parsed->common, parsed->chosen);
   add_info(app, *parsed);
+  add_token_tools(app, parsed->common, parsed->chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

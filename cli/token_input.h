@@ -18,6 +18,8 @@ class TokenInput {
   const std::string& name() const { return bytes_->name(); }
   const TokenHeader& header() const { return tokens_->header(); }
   std::optional<TokenRecord> next();
+  // Its errors do not name the file.
+  TokenReader& tokens() { return *tokens_; }
 
  private:
   std::unique_ptr<ByteReader> bytes_;

@@ -6,7 +6,7 @@ _mimi() {
   compopt -o filenames 2>/dev/null
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      encode | decode | roundtrip | bench | info)
+      encode | decode | roundtrip | bench | info | test | cut | cat)
         command=$word
         break
         ;;
@@ -23,7 +23,8 @@ _mimi() {
     --raw) _mimi_words 's16 f32' ;;
     --resampler) _mimi_words 'best medium fast' ;;
     --window) _mimi_words 'offline moshi-streaming rust' ;;
-    --block-frames | --levels | -l | --rate | --raw-channels | --runs | --seconds | --threads) COMPREPLY=() ;;
+    --block-frames | --from | --lead-in | --levels | -l | --rate | --raw-channels) COMPREPLY=() ;;
+    --runs | --seconds | --threads | --to) COMPREPLY=() ;;
     *) _mimi_argument ;;
   esac
 }
@@ -45,11 +46,13 @@ _mimi_argument() {
       ;;
     bench) options+=' --json --seconds --runs -l --levels' ;;
     info) options+=' --json' ;;
+    cut) options+=' -o --output -f --force --out-dir --from --to -l --levels --lead-in' ;;
+    cat) options+=' -o --output -f --force' ;;
   esac
   case $current:$command in
     -*) _mimi_words "$options" ;;
-    *:decode | *:info) _mimi_files mimi ;;
-    *:) _mimi_words 'encode decode roundtrip bench info' ;;
+    *:decode | *:info | *:test | *:cut | *:cat) _mimi_files mimi ;;
+    *:) _mimi_words 'encode decode roundtrip bench info test cut cat' ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
   esac
 }

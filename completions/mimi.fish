@@ -14,19 +14,24 @@ complete -c mimi -n __fish_use_subcommand -a decode -d 'Turn .mimi files into re
 complete -c mimi -n __fish_use_subcommand -a roundtrip -d 'Encode and decode a recording'
 complete -c mimi -n __fish_use_subcommand -a bench -d 'Measure the speed of this machine'
 complete -c mimi -n __fish_use_subcommand -a info -d 'Show and check .mimi files'
+complete -c mimi -n __fish_use_subcommand -a test -d 'Verify every checksum of .mimi files'
+complete -c mimi -n __fish_use_subcommand -a cut -d 'Take a part of .mimi files'
+complete -c mimi -n __fish_use_subcommand -a cat -d 'Join .mimi files'
+
+set -l writing '__fish_seen_subcommand_from encode decode roundtrip cut cat'
+complete -c mimi -n $writing -s o -l output -r -F -d 'Output'
+complete -c mimi -n $writing -s f -l force -d 'Overwrite existing files'
 
 set -l coding '__fish_seen_subcommand_from encode decode roundtrip'
-complete -c mimi -n $coding -s o -l output -r -F -d 'Output'
-complete -c mimi -n $coding -s f -l force -d 'Overwrite existing files'
 complete -c mimi -n $coding -l rate -x -d 'Sample rate'
 complete -c mimi -n $coding -l raw -x -a 's16 f32' -d 'Headerless samples'
 complete -c mimi -n $coding -l resampler -x -a 'best medium fast' -d 'Quality of resampling'
 complete -c mimi -n $coding -l window -x -a 'offline moshi-streaming rust' -d 'Attention window'
 
-set -l levelled '__fish_seen_subcommand_from encode decode roundtrip bench'
+set -l levelled '__fish_seen_subcommand_from encode decode roundtrip bench cut'
 complete -c mimi -n $levelled -s l -l levels -x -d 'Codebooks per frame'
 
-set -l many '__fish_seen_subcommand_from encode decode'
+set -l many '__fish_seen_subcommand_from encode decode cut'
 complete -c mimi -n $many -l out-dir -x -a '(__fish_complete_directories)' -d 'Folder for outputs'
 
 set -l listening '__fish_seen_subcommand_from encode roundtrip'
@@ -36,10 +41,15 @@ complete -c mimi -n $listening -l raw-channels -x -d 'Channels of headerless inp
 set -l sounding '__fish_seen_subcommand_from decode roundtrip'
 complete -c mimi -n $sounding -l format -x -a 's16 s24 f32' -d 'Samples of the output'
 
+set -l ranged '__fish_seen_subcommand_from cut'
+complete -c mimi -n $ranged -l from -x -d 'Where to begin'
+complete -c mimi -n $ranged -l to -x -d 'Where to end'
+complete -c mimi -n '__fish_seen_subcommand_from cut' -l lead-in -x -d 'What to keep before the part'
+
 complete -c mimi -n '__fish_seen_subcommand_from encode' -l block-frames -x -d 'Frames per block'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l runs -x -d 'Runs to take the median of'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'Seconds of audio in a run'
 complete -c mimi -n '__fish_seen_subcommand_from bench info' -l json -d 'Print JSON'
 
 complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip bench' -F
-complete -c mimi -n '__fish_seen_subcommand_from decode info' -k -a '(__fish_complete_suffix .mimi)'
+complete -c mimi -n '__fish_seen_subcommand_from decode info test cut cat' -k -a '(__fish_complete_suffix .mimi)'

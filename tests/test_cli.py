@@ -54,6 +54,15 @@ WRONG_USAGE = [
     (["decode", "a.mimi", "--format", "u8"], r"--format: 'u8' is not one of f32, s16, s24 .*"),
     (["roundtrip", "a.wav", "b.wav", "c.wav"], r"unexpected argument 'c.wav' .*"),
     (["roundtrip", "a.wav", "b.wav", "-o", "c.wav"], r"OUT excludes --output .*"),
+    (["cut", "a.mimi", "--from", "1:60"], r"--from: '1:60' is not a time such as 90, .*"),
+    (["cut", "a.mimi", "--from", "1:2:3:4"], r"--from: '1:2:3:4' is not a time .*"),
+    (["cut", "a.mimi", "--from", "-1"], r"--from: '-1' is not a time .*"),
+    (["cut", "a.mimi", "--from", "1e3"], r"--from: '1e3' is not a time .*"),
+    (["cut", "a.mimi", "--from", "0.5:1"], r"--from: '0.5:1' is not a time .*"),
+    (["cut", "a.mimi", "--to", "0"], r"--to is not after --from"),
+    (["cut", "a.mimi", "--from", "1:30", "--to", "90"], r"--to is not after --from"),
+    (["cut", "a.mimi", "-l", "65"], r"--levels: '65' is not a number from 1 to 64 .*"),
+    (["cat", "a.mimi", "-"], r"files are read twice: standard input cannot be joined"),
     (["info"], r"IN is required \(see mimi info --help\)"),
 ]
 
@@ -78,7 +87,8 @@ class Usage(CliTest):
         self.assertIn(b"mimi roundtrip speech.wav out.wav", overview)
         commands = re.findall(r"^  (\w+)", re.search(r"Commands:\n((  .*\n)+)", overview.decode())[1],
                               re.MULTILINE)
-        self.assertEqual(commands, ["encode", "decode", "roundtrip", "bench", "info"])
+        self.assertEqual(commands, ["encode", "decode", "roundtrip", "bench", "info", "test", "cut",
+                                    "cat"])
         for command in commands:
             with self.subTest(command):
                 text = self.mimi(command, "--help", out=None).decode()

@@ -7,7 +7,7 @@ import unittest
 
 MIMI = os.environ["MIMI_BIN"]
 COMPLETIONS = os.path.join(os.environ["MIMI_SOURCE_DIR"], "completions")
-COMMANDS = ("encode", "decode", "roundtrip", "bench", "info")
+COMMANDS = ("encode", "decode", "roundtrip", "bench", "info", "test", "cut", "cat")
 
 BASH = """
 source "$1/mimi.bash"

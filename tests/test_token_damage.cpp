@@ -15,14 +15,7 @@ namespace mimi::test {
 namespace {
 
 std::string read_error(std::span<const std::byte> file) {
-  return error_of([&] {
-    read_token_info([file](std::span<std::byte> buffer) mutable {
-      const std::size_t count = std::min(file.size(), buffer.size());
-      std::ranges::copy(file.first(count), buffer.begin());
-      file = file.subspan(count);
-      return count;
-    });
-  });
+  return error_of([&] { read_token_info(source_of(file)); });
 }
 
 void append(Bytes& out, std::span<const std::byte> bytes) {

@@ -17,16 +17,6 @@
 namespace mimi::test {
 namespace {
 
-// Gives at most `piece` bytes a call, as a pipe may.
-TokenReader::Source source_of(std::span<const std::byte> file, std::size_t piece = 1 << 20) {
-  return [file, piece](std::span<std::byte> buffer) mutable {
-    const std::size_t count = std::min({file.size(), buffer.size(), piece});
-    std::ranges::copy(file.first(count), buffer.begin());
-    file = file.subspan(count);
-    return count;
-  };
-}
-
 struct Content {
   Codes codes;
   std::vector<TokenRecord> records;  // without blocks

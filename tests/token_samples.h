@@ -1,6 +1,7 @@
 // Token files for the tests, written to memory.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -18,6 +19,16 @@ using Codes = std::vector<std::uint16_t>;
 inline TokenWriter::Sink sink_to(Bytes& out) {
   return [&out](std::span<const std::byte> bytes) {
     out.insert(out.end(), bytes.begin(), bytes.end());
+  };
+}
+
+// Reads what lies in memory, which must outlive it, at most `piece` bytes a call, as a pipe may.
+inline TokenReader::Source source_of(std::span<const std::byte> file, std::size_t piece = 1 << 20) {
+  return [file, piece](std::span<std::byte> buffer) mutable {
+    const std::size_t count = std::min({file.size(), buffer.size(), piece});
+    std::ranges::copy(file.first(count), buffer.begin());
+    file = file.subspan(count);
+    return count;
   };
 }
 

@@ -1,0 +1,85 @@
+#include "cli/option_parsers.h"
+
+#include <charconv>
+#include <string_view>
+
+namespace mimi::cli {
+namespace {
+
+constexpr double kMostSeconds = 1e9;  // 31 years
+
+// Digits, and in the last part of a time a fraction behind a point.
+std::optional<double> parse_part(std::string_view text, bool is_last) {
+  const std::string_view allowed = is_last ? "0123456789." : "0123456789";
+  if (text.empty() || text.find_first_not_of(allowed) != text.npos) return std::nullopt;
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// Seconds; minutes and seconds; hours, minutes and seconds.
+std::optional<double> parse_time(std::string_view text) {
+  double seconds = 0;
+  for (int parts = 1;; ++parts) {
+    const std::size_t colon = text.find(':');
+    const auto part = parse_part(text.substr(0, colon), colon == text.npos);
+    if (!part || parts > 3 || (parts > 1 && *part >= 60)) return std::nullopt;
+    seconds = 60 * seconds + *part;
+    if (colon == text.npos) break;
+    text.remove_prefix(colon + 1);
+  }
+  return seconds <= kMostSeconds ? std::optional(seconds) : std::nullopt;
+}
+
+double parse_checked_time(const std::string& text) {
+  const std::optional<double> time = parse_time(text);
+  if (time) return *time;
+  throw CLI::ValidationError("'" + text + "' is not a time such as 90, 90.5, 1:30 or 1:01:30");
+}
+
+}  // namespace
+
+CLI::Option* add_number(CLI::App& app, const std::string& name, int& value, int least, int most,
+                        const std::string& description) {
+  const auto parse = [least, most](const std::string& text) {
+    int number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size() || number < least ||
+        number > most) {
+      throw CLI::ValidationError("'" + text + "' is not a number from " + std::to_string(least) +
+                                 " to " + std::to_string(most));
+    }
+    return number;
+  };
+  return add_parsed(app, name, "N", value, description, parse);
+}
+
+CLI::Option* add_seconds(CLI::App& app, const std::string& name, double& seconds,
+                         const std::string& description) {
+  return add_parsed(app, name, "TIME", seconds, description, parse_checked_time);
+}
+
+void add_range(CLI::App& app, TimeRange& range) {
+  add_parsed(app, "--from", "TIME", range.from_s, "where to begin: 90, 90.5, 1:30 or 1:01:30",
+             parse_checked_time);
+  add_parsed(app, "--to", "TIME", range.to_s, "where to end (default: the end)",
+             parse_checked_time);
+}
+
+void check_range(const TimeRange& range) {
+  if (range.to_s && *range.to_s <= range.from_s.value_or(0)) {
+    throw UsageError("--to is not after --from");
+  }
+}
+
+void add_output(CLI::App& app, OutputOptions& output, const std::string& description) {
+  app.add_option("-o,--output", output.path, description)->type_name("FILE");
+  app.add_flag("-f,--force", output.force, "overwrite existing files");
+}
+
+void add_out_dir(CLI::App& app, OutputOptions& output) {
+  app.add_option("--out-dir", output.directory, "folder for the outputs")->type_name("DIR");
+}
+
+}  // namespace mimi::cli
