@@ -78,7 +78,7 @@ void TransposedConv::run(int most_threads, const RowBuffer& input, int first, in
                                        .depth = input.channels()});
   // Each block of rows goes through all phases while it is in the cache; with few rows each thread
   // has phases of its own, so that no two read the same weights.
-  constexpr int kBlockRows = 96;
+  constexpr int kBlockRows = 48;
   const int blocks = std::max(1, rows / kBlockRows);
   const int phases_a_task = blocks >= 2 * threads ? stride() : 1;
   const int tasks_a_block = stride() / phases_a_task;

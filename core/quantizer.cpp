@@ -101,8 +101,10 @@ void QuantizerStream::encode_branch(const ResidualQuantizer& branch, const RowBu
   kernels::parallel_gemm(threads_, branch.input_projection, gemm_rows(latent), frames,
                          {residual_.row(0), residual_.stride(), {}});
   const double flop = frames * levels * branch.codebooks.front().scores().flop_per_row();
-  const int slices = std::min(kernels::worthwhile_threads(threads_, flop), frames);
-  kernels::parallel_for(slices, slices, [&](int slice, int) {
+  const int threads = std::min(kernels::worthwhile_threads(threads_, flop), frames);
+  const int slices =
+      std::max(threads, (frames + kernels::kMostNearestRows - 1) / kernels::kMostNearestRows);
+  kernels::parallel_for(threads, slices, [&](int slice, int) {
     const int first = frames * slice / slices, last = frames * (slice + 1) / slices;
     for (int level = 0; level < levels; ++level) {
       encode_level(branch.codebooks[static_cast<std::size_t>(level)], first, last, code_step,

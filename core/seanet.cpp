@@ -55,7 +55,7 @@ GemmOutput elu_only(RowBuffer& rows, int first) {
 }
 
 // Rows of a residual unit that one task takes through both convolutions in the cache.
-constexpr int kSliceRows = 240;
+constexpr int kSliceRows = 96;
 
 // output = input + widen(elu(narrow(input's elu))), then the output's own epilogue.
 void run_unit(int most_threads, const ResidualUnit& unit, const UnitRows& input, int rows,

@@ -8,9 +8,9 @@
 namespace mimi::kernels {
 namespace {
 
-// Depth of a panel's block: 384 rows of 32 columns are 48 KB, which stay in the second-level cache
-// while every tile of rows goes by.
-constexpr int kBlockDepth = 384;
+// Most depth of a panel's block: 512 rows of 32 columns are 64 KB, which stay in the second-level
+// cache while every tile of rows goes by.
+constexpr int kBlockDepth = 512;
 // Rows of A that go by one panel before the next: few enough that they stay in that cache too.
 constexpr int kBlockRows = 192;
 
@@ -20,10 +20,14 @@ struct DepthBlock {
   int offset, depth;
 };
 
+// Parts of one tap are nearly equal: a thin one would not hide the tiles' own loads and stores.
 DepthBlock block_at(const GemmInput& a, int tap, int offset, bool whole) {
   if (whole) return {0, a.taps, 0, a.depth};
-  if (a.depth > kBlockDepth) return {tap, 1, offset, std::min(kBlockDepth, a.depth - offset)};
-  return {tap, std::min(kBlockDepth / a.depth, a.taps - tap), 0, a.depth};
+  if (a.depth <= kBlockDepth)
+    return {tap, std::min(kBlockDepth / a.depth, a.taps - tap), 0, a.depth};
+  const int parts = (a.depth + kBlockDepth - 1) / kBlockDepth;
+  const int part = (a.depth + parts - 1) / parts;
+  return {tap, 1, offset, std::min(part, a.depth - offset)};
 }
 
 // All panels of the range for one block of rows and one block of depth.
@@ -35,6 +39,8 @@ void multiply_block(const PackedMatrix& w, const GemmInput& a, const GemmOutput&
   for (int p = range.first_panel; p < range.last_panel; ++p) {
     const int column = p * w.panel_columns();
     const int vecs = w.panel_vecs(p);
+    // Perhaps another thread's: then it is the one that this thread is likely to need after this.
+    const int next = p + 1;
     const GemmOutput corner = output_at(out, range.first_row, column);
     const PanelTask task = {
         .a = {.data = a.data + range.first_row * a.row_step + block.tap * a.tap_step + block.offset,
@@ -48,7 +54,10 @@ void multiply_block(const PackedMatrix& w, const GemmInput& a, const GemmOutput&
         .bias = first ? w.bias(p) : nullptr,
         .output = corner.data,
         .output_stride = out.stride,
-        .epilogue = last ? &corner.epilogue : nullptr};
+        .epilogue = last ? &corner.epilogue : nullptr,
+        .next_panel = next < w.panels()
+                          ? w.panel(next) + std::ptrdiff_t{first_k} * w.panel_vecs(next) * kLanes
+                          : nullptr};
     w.table().gemm_panel(task);
   }
 }
@@ -133,9 +142,9 @@ void gemm(const PackedMatrix& w, const GemmInput& a, const GemmOutput& out,
 void parallel_gemm(int threads, const PackedMatrix& w, const GemmInput& a, int rows,
                    const GemmOutput& out) {
   threads = worthwhile_threads(threads, rows * w.flop_per_row());
-  // Several tasks a thread even out a busy machine. Large weights are cut by panels, so that no
-  // two threads read the same ones; many rows by rows.
-  const int parts = threads == 1 ? 1 : 4 * threads;
+  // Many tasks a thread: whoever is done last keeps all waiting for at most one of them. Large
+  // weights are cut by panels, so that no two threads read the same ones; many rows by rows.
+  const int parts = threads == 1 ? 1 : 8 * threads;
   const std::size_t input_bytes =
       static_cast<std::size_t>(rows) * static_cast<std::size_t>(a.row_step) * sizeof(float);
   const bool by_panels = w.panels() >= threads && (w.bytes() > input_bytes || rows < parts);

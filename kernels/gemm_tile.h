@@ -14,6 +14,23 @@ using mimi::kernels::kLanes;
 using mimi::kernels::NearestTask;
 using mimi::kernels::PanelTask;
 
+// What to fetch while a tile is summed: `step` floats further with each step along the depth. A
+// steady trickle, because a burst would hold all the buffers that the sums' own loads need.
+struct Fetch {
+  const float* next;
+  std::ptrdiff_t step;
+};
+
+// The share of rows [first, first + rows) out of `all_rows` in fetching a whole panel that is as
+// deep as `a` and `vecs` wide.
+inline Fetch fetch_share(const float* panel, const GemmInput& a, int vecs, int first, int rows,
+                         int all_rows) {
+  if (panel == nullptr) return {a.data, 0};
+  const std::ptrdiff_t floats = std::ptrdiff_t{a.taps} * a.depth * vecs * kLanes;
+  const std::ptrdiff_t step = (std::ptrdiff_t{vecs} * kLanes * rows + all_rows - 1) / all_rows;
+  return {panel + floats * first / all_rows, step};
+}
+
 // sum[r][v] of a tile, in registers once everything is unrolled.
 template <int Rows, int Vecs>
 struct Tile {
@@ -43,10 +60,12 @@ struct Tile {
     }
   }
 
-  void multiply_add(const GemmInput& a, const float* b) {
+  void multiply_add(const GemmInput& a, const float* b, Fetch fetch) {
     for (int tap = 0; tap < a.taps; ++tap) {
       const float* run = a.data + tap * a.tap_step;
       for (int k = 0; k < a.depth; ++k, ++run, b += Vecs * kLanes) {
+        __builtin_prefetch(fetch.next, 0, 2);
+        fetch.next += fetch.step;
         Vec column[Vecs];
 #pragma GCC unroll 4
         for (int v = 0; v < Vecs; ++v) column[v] = load(b + v * kLanes);
@@ -112,7 +131,8 @@ void panel_tile(const PanelTask& task, int first) {
   } else {
     tile.load_rows(c, task.output_stride);
   }
-  tile.multiply_add(a, task.panel);
+  const Fetch fetch = fetch_share(task.next_panel, a, Vecs, first, Rows, task.rows);
+  tile.multiply_add(a, task.panel, fetch);
   tile.store_rows(c, task.output_stride);
   if (task.epilogue) finish(task, first, Rows);
 }
@@ -143,28 +163,21 @@ void gemm_panel(const PanelTask& task) {
   });
 }
 
-// The best column of each lane for each row of a tile, kept while panels go by.
-template <int Rows>
+// The best column so far of each lane, for one row.
 struct Best {
-  Vec score[Rows];
-  Vec column[Rows];  // as floats: exact to 2^24
+  Vec score;
+  Vec column;  // as floats: exact to 2^24
 
-  template <int Vecs>
-  void take(const Tile<Rows, Vecs>& tile, int first_column, Vec lane_index) {
-    for (int v = 0; v < Vecs; ++v) {
-      const Vec columns = lane_index + broadcast(static_cast<float>(first_column + v * kLanes));
-      for (int r = 0; r < Rows; ++r) {
-        const Mask better = tile.sum[r][v] > score[r];  // the earlier, lower column keeps a tie
-        score[r] = select(better, tile.sum[r][v], score[r]);
-        column[r] = select(better, columns, column[r]);
-      }
-    }
+  void take(Vec scores, Vec columns) {
+    const Mask better = scores > score;  // the earlier, lower column keeps a tie
+    score = select(better, scores, score);
+    column = select(better, columns, column);
   }
 
-  std::int32_t lowest_best(int row) const {
+  std::int32_t lowest_best() const {
     float scores[kLanes], columns[kLanes];
-    store(scores, score[row]);
-    store(columns, column[row]);
+    store(scores, score);
+    store(columns, column);
     int best = 0;
     for (int i = 1; i < kLanes; ++i) {
       const bool tie = scores[i] == scores[best];
@@ -174,43 +187,42 @@ struct Best {
   }
 };
 
-template <int Vecs, int Rows>
-void nearest_panel(const GemmInput& a, const float* panel, const float* bias, int first_column,
-                   Vec lane_index, Best<Rows>& best) {
-  Tile<Rows, Vecs> tile;
-  tile.load_bias(bias);
-  tile.multiply_add(a, panel);
-  best.take(tile, first_column, lane_index);
+inline Vec columns_from(int first) {
+  constexpr float kIota[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return load(kIota) + broadcast(static_cast<float>(first));
 }
 
-template <int Rows>
-void nearest_tile(const NearestTask& task, int first) {
-  constexpr float kIota[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const Vec lane_index = load(kIota);
-  GemmInput a = task.a;
-  a.data += first * a.row_step;
-  Best<Rows> best;
-  for (int r = 0; r < Rows; ++r) {
-    best.score[r] = broadcast(-__builtin_inff());
-    best.column[r] = broadcast(0.0f);
-  }
-  constexpr int kPanelColumns = kPanelVecs * kLanes;
-  const std::ptrdiff_t panel_floats = std::ptrdiff_t{a.taps} * a.depth * kPanelColumns;
-  const float* panel = task.panels;
-  int column = 0;
-  for (; column + kPanelColumns <= task.columns; column += kPanelColumns, panel += panel_floats) {
-    nearest_panel<kPanelVecs>(a, panel, task.bias + column, column, lane_index, best);
-  }
-  if (column < task.columns) {
-    with_count<kPanelVecs>((task.columns - column + kLanes - 1) / kLanes, [&]<int Vecs>() {
-      nearest_panel<Vecs>(a, panel, task.bias + column, column, lane_index, best);
-    });
-  }
-  for (int r = 0; r < Rows; ++r) task.nearest[first + r] = best.lowest_best(r);
+// One panel, beginning at column `first_column`, against all rows of the task.
+template <int Vecs>
+void nearest_panel(const NearestTask& task, const float* panel, const float* next_panel,
+                   int first_column, Best* best) {
+  for_each_tile(task.rows, [&]<int Rows>(int first) {
+    GemmInput a = task.a;
+    a.data += first * a.row_step;
+    Tile<Rows, Vecs> tile;
+    tile.load_bias(task.bias + first_column);
+    tile.multiply_add(a, panel, fetch_share(next_panel, a, Vecs, first, Rows, task.rows));
+    for (int v = 0; v < Vecs; ++v) {
+      const Vec columns = columns_from(first_column + v * kLanes);
+      for (int r = 0; r < Rows; ++r) best[first + r].take(tile.sum[r][v], columns);
+    }
+  });
 }
 
 void nearest(const NearestTask& task) {
-  for_each_tile(task.rows, [&]<int Rows>(int first) { nearest_tile<Rows>(task, first); });
+  Best best[mimi::kernels::kMostNearestRows];
+  for (int t = 0; t < task.rows; ++t) best[t] = {broadcast(-__builtin_inff()), broadcast(0.0f)};
+  constexpr int kPanelColumns = kPanelVecs * kLanes;
+  const std::ptrdiff_t panel_floats = std::ptrdiff_t{task.a.taps} * task.a.depth * kPanelColumns;
+  const float* panel = task.panels;
+  for (int column = 0; column < task.columns; column += kPanelColumns, panel += panel_floats) {
+    const int vecs = (task.columns - column + kLanes - 1) / kLanes;
+    const float* next = vecs > kPanelVecs ? panel + panel_floats : nullptr;
+    with_count<kPanelVecs>(vecs < kPanelVecs ? vecs : kPanelVecs, [&]<int Vecs>() {
+      nearest_panel<Vecs>(task, panel, next, column, best);
+    });
+  }
+  for (int t = 0; t < task.rows; ++t) task.nearest[t] = best[t].lowest_best();
 }
 
 }  // namespace

@@ -49,13 +49,17 @@ struct PanelTask {
   float* output;
   std::ptrdiff_t output_stride;
   const Epilogue* epilogue;  // its pointers are at this panel's first column
+  // The weights that come next, fetched into the second-level cache meanwhile; may be null.
+  const float* next_panel = nullptr;
 };
+
+constexpr int kMostNearestRows = 64;
 
 // For each row of A the column c of all panels with the largest bias[c] + A.B[c], as in PanelTask;
 // the lowest column wins a tie.
 struct NearestTask {
   GemmInput a;
-  int rows;
+  int rows;             // at most kMostNearestRows
   const float* panels;  // panel p at panels + p * taps * depth * panel_vecs * 16
   int columns;          // padded columns have a bias of -infinity
   const float* bias;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -25,31 +26,63 @@ void relax() {
 #endif
 }
 
-// Spins for some 20 to 50 microseconds, about what a sleep and a wake-up cost; true if `done` came
-// true.
+// Waits awake for as long as a sleep and a wake-up of a virtual machine's core may cost, some 100
+// microseconds; true if `done` came true. Whoever else wants the core gets it meanwhile.
 template <typename Done>
 bool spin_until(Done done) {
-  constexpr int kSpins = 1000;
-  for (int i = 0; i < kSpins; ++i) {
-    if (done()) return true;
-    relax();
+  constexpr auto kPatience = std::chrono::microseconds(200);
+  constexpr auto kUnshared = std::chrono::microseconds(20);
+  constexpr int kSpins = 64;
+  const auto start = std::chrono::steady_clock::now();
+  while (true) {
+    for (int i = 0; i < kSpins; ++i) {
+      if (done()) return true;
+      relax();
+    }
+    const auto waited = std::chrono::steady_clock::now() - start;
+    if (waited > kPatience) return done();
+    if (waited > kUnshared) std::this_thread::yield();
   }
-  return done();
 }
 
-// One parallel_for, on its caller's stack.
-struct Job {
-  TaskRef body;
-  int threads;
-  int tasks;
-  int joined = 1;               // threads that ever took part, the caller first; under Pool::mutex_
-  std::atomic<int> next{0};     // first task that nobody took
-  std::atomic<int> working{0};  // workers inside
+// One parallel_for, on its caller's stack. Each thread begins with a share of its own, the same
+// from one job to the next, so that it finds its cache warm; then it helps with the other shares.
+class Job {
+ public:
+  Job(TaskRef body, int threads, int tasks)
+      : body_(body), shares_(static_cast<std::size_t>(threads)) {
+    int begin = 0;
+    for (Share& share : shares_) {
+      share.next = begin;
+      const auto done = static_cast<int>(&share - shares_.data()) + 1;
+      share.end = begin = static_cast<int>(std::int64_t{tasks} * done / threads);
+    }
+  }
+
+  int threads() const { return static_cast<int>(shares_.size()); }
 
   void work(int worker) {
-    for (int task = next++; task < tasks; task = next++) body(task, worker);
+    for (int i = 0; i < threads(); ++i) {
+      Share& share = shares_[static_cast<std::size_t>((worker + i) % threads())];
+      for (int task = share.next++; task < share.end; task = share.next++) body_(task, worker);
+    }
   }
-  bool wants_workers() const { return joined < threads && next.load() < tasks; }
+  bool wants_workers() const {
+    return joined < threads() &&
+           std::any_of(shares_.begin(), shares_.end(),
+                       [](const Share& share) { return share.next.load() < share.end; });
+  }
+
+  int joined = 1;               // threads that ever took part, the caller first; under Pool::mutex_
+  std::atomic<int> working{0};  // workers inside
+
+ private:
+  struct alignas(64) Share {
+    std::atomic<int> next{0};  // first task that nobody took
+    int end = 0;
+  };
+  TaskRef body_;
+  std::vector<Share> shares_;
 };
 
 // Threads that help whoever calls parallel_for. A caller waits only for tasks that a worker has
@@ -64,13 +97,13 @@ class Pool {
   void run(Job& job) {
     {
       const std::lock_guard lock(mutex_);
-      while (static_cast<int>(workers_.size()) < job.threads - 1) {
+      while (static_cast<int>(workers_.size()) < job.threads() - 1) {
         workers_.emplace_back([this] { serve(); });
       }
       jobs_.push_back(&job);
       ++posted_;
     }
-    for (int i = std::min(sleeping_.load(), job.threads - 1); i > 0; --i) wake_.notify_one();
+    for (int i = std::min(sleeping_.load(), job.threads() - 1); i > 0; --i) wake_.notify_one();
     {
       const ScopedFloatMode mode;
       job.work(0);
@@ -143,7 +176,7 @@ class Pool {
 void parallel_for(int threads, int tasks, TaskRef body) {
   const int used = std::min(threads, tasks);
   if (used > 1) {
-    Job job{.body = body, .threads = used, .tasks = tasks};
+    Job job(body, used, tasks);
     Pool::instance().run(job);
     return;
   }

@@ -42,11 +42,13 @@ inline Vec select(Mask m, Vec yes, Vec no) {
 }
 // a > b ? a : b
 inline Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
-// 2^n for integral n in [-126, 127]
-inline Vec exp2_integral(Vec n) {
+// a < b ? a : b
+inline Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)}; }
+// 2^n of what kRounder was added to: n is integral in [-126, 127] and lies in the low bits.
+inline Vec exp2_rounded(Vec n) {
   const __m256i bias = _mm256_set1_epi32(127);
-  const __m256i lo = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.lo), bias), 23);
-  const __m256i hi = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.hi), bias), 23);
+  const __m256i lo = _mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(n.lo), bias), 23);
+  const __m256i hi = _mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(n.hi), bias), 23);
   return {_mm256_castsi256_ps(lo), _mm256_castsi256_ps(hi)};
 }
 // Lanes added as a tree of halves: i + (i + 8), then + 4, + 2, + 1.

@@ -24,9 +24,11 @@ inline Mask operator>(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_
 inline Vec select(Mask m, Vec yes, Vec no) { return {_mm512_mask_blend_ps(m.m, no.v, yes.v)}; }
 // a > b ? a : b
 inline Vec max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
-// 2^n for integral n in [-126, 127]
-inline Vec exp2_integral(Vec n) {
-  const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
+// a < b ? a : b
+inline Vec min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+// 2^n of what kRounder was added to: n is integral in [-126, 127] and lies in the low bits.
+inline Vec exp2_rounded(Vec n) {
+  const __m512i biased = _mm512_add_epi32(_mm512_castps_si512(n.v), _mm512_set1_epi32(127));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23))};
 }
 // Lanes added as a tree of halves: i + (i + 8), then + 4, + 2, + 1.

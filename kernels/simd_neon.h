@@ -53,10 +53,12 @@ inline Vec select(Mask m, Vec yes, Vec no) {
 }
 // a > b ? a : b, which vmaxq is not for NaN and signed zeros
 inline Vec max(Vec a, Vec b) { return select(a > b, a, b); }
-// 2^n for integral n in [-126, 127]
-inline Vec exp2_integral(Vec n) {
+// a < b ? a : b
+inline Vec min(Vec a, Vec b) { return select(b > a, a, b); }
+// 2^n of what kRounder was added to: n is integral in [-126, 127] and lies in the low bits.
+inline Vec exp2_rounded(Vec n) {
   for (int i = 0; i < 4; ++i) {
-    const int32x4_t biased = vaddq_s32(vcvtq_s32_f32(n.q[i]), vdupq_n_s32(127));
+    const int32x4_t biased = vaddq_s32(vreinterpretq_s32_f32(n.q[i]), vdupq_n_s32(127));
     n.q[i] = vreinterpretq_f32_s32(vshlq_n_s32(biased, 23));
   }
   return n;

@@ -55,11 +55,12 @@ inline Vec select(const Mask& m, const Vec& yes, const Vec& no) {
 }
 // a > b ? a : b
 inline Vec max(const Vec& a, const Vec& b) { return select(a > b, a, b); }
-// 2^n for integral n in [-126, 127]
-inline Vec exp2_integral(const Vec& n) {
+// a < b ? a : b
+inline Vec min(const Vec& a, const Vec& b) { return select(b > a, a, b); }
+// 2^n of what kRounder was added to: n is integral in [-126, 127] and lies in the low bits.
+inline Vec exp2_rounded(const Vec& n) {
   return each_lane([&](int i) {
-    const auto biased = static_cast<std::uint32_t>(static_cast<int>(n.lane[i]) + 127);
-    return std::bit_cast<float>(biased << 23);
+    return std::bit_cast<float>((std::bit_cast<std::uint32_t>(n.lane[i]) + 127) << 23);
   });
 }
 // Lanes added as a tree of halves: i + (i + 8), then + 4, + 2, + 1.

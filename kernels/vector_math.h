@@ -20,7 +20,8 @@ struct ExpReduced {
 // x in [-87, 88]
 inline ExpReduced reduce_exp(Vec x) {
   const Vec rounder = broadcast(kRounder);
-  const Vec n = fma(x, broadcast(kLog2E), rounder) - rounder;
+  const Vec rounded = fma(x, broadcast(kLog2E), rounder);
+  const Vec n = rounded - rounder;
   Vec r = fma(n, broadcast(-kLn2High), x);
   r = fma(n, broadcast(-kLn2Low), r);
   Vec q = broadcast(1.9845957e-4f);
@@ -29,7 +30,7 @@ inline ExpReduced reduce_exp(Vec x) {
   q = fma(q, r, broadcast(4.1666348e-2f));
   q = fma(q, r, broadcast(1.6666666e-1f));
   q = fma(q, r, broadcast(0.5f));
-  return {exp2_integral(n), fma(r * r, q, r)};
+  return {exp2_rounded(rounded), fma(r * r, q, r)};
 }
 
 // e^x for x <= 0; below -87 as at -87 (1.6e-38).
@@ -41,7 +42,7 @@ inline Vec exp_nonpositive(Vec x) {
 // x > 0 ? x : e^x - 1
 inline Vec elu(Vec x) {
   const Vec zero = broadcast(0.0f);
-  const Vec negative = select(x > zero, zero, max(x, broadcast(-87.0f)));
+  const Vec negative = min(max(x, broadcast(-87.0f)), zero);
   const ExpReduced e = reduce_exp(negative);
   return select(x > zero, x, fma(e.scale, e.expm1, e.scale - broadcast(1.0f)));
 }
