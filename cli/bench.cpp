@@ -1,24 +1,15 @@
 #include "cli/bench.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <numbers>
 
+#include "cli/machine_limits.h"
 #include "kernels/dispatch.h"
-#include "kernels/kernels.h"
-#include "kernels/parallel.h"
 
 namespace mimi::cli {
 namespace {
-
-template <typename Body>
-double seconds_of(Body body) {
-  const auto start = std::chrono::steady_clock::now();
-  body();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 // The value below which `share` of the (sorted) values lie.
 double percentile(std::vector<double> values, double share) {
@@ -27,44 +18,9 @@ double percentile(std::vector<double> values, double share) {
   return values[static_cast<std::size_t>(std::lround(share * last))];
 }
 
-// An integer addition takes one cycle on every machine this runs on, and each waits for the one
-// before. The best of several runs, so that an interruption does not count.
-double measure_clock_hz() {
-  constexpr int kRounds = 100000;
-  constexpr int kAdditions = 32;
-  double best = 0;
-  for (int run = 0; run < 20; ++run) {
-    std::uint64_t sum = 1;
-    const double seconds = seconds_of([&] {
-      for (int round = 0; round < kRounds; ++round) {
-#pragma GCC unroll 32
-        for (int i = 0; i < kAdditions; ++i) {
-          sum += sum;
-          asm volatile("" : "+r"(sum));
-        }
-      }
-    });
-    best = std::max(best, double{kRounds} * kAdditions / seconds);
-  }
-  return best;
-}
-
 PeakFigures measure_peak(const kernels::KernelTable& table, int threads, double clock_hz) {
-  constexpr std::int64_t kIterations = 100000;
-  double best = 0;
-  for (int run = 0; run < 20; ++run) {
-    std::vector<double> flop(static_cast<std::size_t>(threads));
-    const double seconds = seconds_of([&] {
-      kernels::parallel_for(threads, threads, [&](int task, int) {
-        float sink[kernels::kLanes];
-        flop[static_cast<std::size_t>(task)] = table.multiply_add_peak(kIterations, sink);
-      });
-    });
-    double sum = 0;
-    for (const double f : flop) sum += f;
-    best = std::max(best, sum / seconds);
-  }
-  return {threads, best, best / threads / clock_hz};
+  const double peak = measure_multiply_add_peak(table, threads);
+  return {threads, peak, peak / threads / clock_hz};
 }
 
 struct Run {

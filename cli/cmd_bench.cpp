@@ -8,6 +8,8 @@
 
 #include "cli/audio_input.h"
 #include "cli/bench.h"
+#include "cli/bench_compare.h"
+#include "cli/bench_kernels.h"
 #include "cli/commands.h"
 #include "kernels/dispatch.h"
 
@@ -19,7 +21,9 @@ using Json = nlohmann::ordered_json;
 constexpr const char* kExamples =
     "  mimi bench                            the built-in model and recording\n"
     "  mimi bench --model kyutai/mimi speech.wav\n"
-    "  mimi bench --json --threads 1 > bench.json\n";
+    "  mimi bench --json --threads 1 > bench.json\n"
+    "  mimi bench --threads 1 --compare bench.json --fall 5\n"
+    "  mimi bench --kernels                  each kernel alone, on each instruction set\n";
 
 struct BenchOptions {
   std::string input;
@@ -27,6 +31,9 @@ struct BenchOptions {
   int runs = 5;
   int levels = 0;  // 0: 8, or all of a model that has fewer
   bool json = false;
+  bool kernels = false;
+  std::string compare;  // what --json printed earlier; empty: nothing to compare with
+  double fall_percent = 10;
 };
 
 // All that is known about one call of the command.
@@ -169,7 +176,7 @@ void print_table(const Report& report) {
   std::printf("\nload %.3f s, peak memory %.0f MB\n", report.load_seconds, report.peak_memory_mb);
 }
 
-int run_bench(const BenchOptions& options, const CommonOptions& common) {
+Report measure_codec(const BenchOptions& options, const CommonOptions& common) {
   const auto start = std::chrono::steady_clock::now();
   const Model model = open_model(common);
   const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
@@ -192,12 +199,43 @@ int run_bench(const BenchOptions& options, const CommonOptions& common) {
                    .figures = run_benchmarks(model, samples, plan),
                    .peak_memory_mb = 0};
   report.peak_memory_mb = peak_memory_mb();
-  if (options.json) {
-    std::printf("%s\n", report_json(report).dump(1).c_str());
-  } else {
-    print_table(report);
+  return report;
+}
+
+// Measures, and prints the table unless JSON is wanted. Returns the JSON.
+Json bench_codec(const BenchOptions& options, const CommonOptions& common) {
+  const Report report = measure_codec(options, common);
+  if (!options.json) print_table(report);
+  return report_json(report);
+}
+
+Json bench_all_kernels(const BenchOptions& options, const CommonOptions& common) {
+  const KernelBench bench = bench_kernels(chosen_tables(common), options.runs);
+  if (!options.json) {
+    std::printf("mimi %s, %s, ", MIMI_VERSION, kernels::cpu_name().c_str());
+    print_kernel_bench(bench);
   }
-  return kExitDone;
+  Json json = {{"version", MIMI_VERSION}, {"cpu", kernels::cpu_name()}, {"runs", options.runs}};
+  json.update(kernel_bench_json(bench));
+  return json;
+}
+
+int run_bench(const BenchOptions& options, const CommonOptions& common) {
+  Json before;
+  if (!options.compare.empty()) before = read_bench_json(options.compare);
+  Json now = options.kernels ? bench_all_kernels(options, common) : bench_codec(options, common);
+  std::vector<ComparedFigure> compared;
+  if (!options.compare.empty()) {
+    compared = compare_bench_json(before, now, options.compare);
+    now["comparison"] = comparison_json(compared);
+    if (!options.json) print_comparison(compared, options.fall_percent);
+  }
+  if (options.json) std::printf("%s\n", now.dump(1).c_str());
+  const int fallen = count_fallen(compared, options.fall_percent);
+  if (fallen == 0) return kExitDone;
+  std::fprintf(stderr, "mimi: %s: %d of %zu figures fell by more than %g %%\n",
+               options.compare.c_str(), fallen, compared.size(), options.fall_percent);
+  return kExitFallen;
 }
 
 CLI::Option* add_count(CLI::App& app, const std::string& name, int& value, int most,
@@ -219,6 +257,24 @@ void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen) {
             "seconds of audio in a run, at most those of IN (default 30)");
   add_count(*command, "--runs", options->runs, 1000, "runs to take the median of (default 5)");
   add_count(*command, "-l,--levels", options->levels, 64, "codebooks per frame (default 8)");
+  command
+      ->add_flag("--kernels", options->kernels,
+                 "measure each kernel alone, on each instruction set (--isa: on that one)")
+      ->excludes(command->get_option("IN"))
+      ->excludes(command->get_option("--seconds"))
+      ->excludes(command->get_option("--levels"));
+  CLI::Option* compare =
+      command
+          ->add_option(
+              "--compare", options->compare,
+              "set the figures beside those of an earlier --json; exit code 3 when one fell")
+          ->type_name("JSON");
+  command
+      ->add_option("--fall", options->fall_percent,
+                   "by how much a figure may fall, in percent (default 10)")
+      ->type_name("PERCENT")
+      ->check(CLI::Range(0.0, 100.0).description(""))
+      ->needs(compare);
   command->final_callback([options, &common, &chosen] {
     chosen = [options = *options, common] { return run_bench(options, common); };
   });

@@ -16,12 +16,16 @@
 namespace CLI {
 class App;
 }
+namespace mimi::kernels {
+struct KernelTable;
+}
 
 namespace mimi::cli {
 
 constexpr int kExitDone = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
+constexpr int kExitFallen = 3;  // mimi bench --compare
 
 constexpr int kMostThreads = 1024;
 
@@ -35,6 +39,8 @@ struct CommonOptions {
 
 // Loads what --model names. UsageError when --isa or MIMI_ISA names what cannot run here.
 Model open_model(const CommonOptions& options);
+// The kernels that --isa or MIMI_ISA names, else all that run here. UsageError as above.
+std::vector<const kernels::KernelTable*> chosen_tables(const CommonOptions& options);
 // The number of threads to use, at least 1. UsageError when MIMI_THREADS is not a positive number.
 int thread_count(const CommonOptions& options);
 StreamOptions stream_options(Window window, const CommonOptions& options);

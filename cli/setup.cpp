@@ -17,9 +17,9 @@ namespace {
 
 constexpr int kDefaultLevels = 8;
 
-void check_isa(const std::string& isa) {
+const kernels::KernelTable& select_table(const std::string& isa) {
   try {
-    kernels::select(isa);
+    return kernels::select(isa);
   } catch (const std::invalid_argument& error) {
     throw UsageError(error.what());
   }
@@ -28,10 +28,17 @@ void check_isa(const std::string& isa) {
 }  // namespace
 
 Model open_model(const CommonOptions& options) {
-  check_isa(options.isa);
+  select_table(options.isa);
   const ModelOptions model_options = {.isa = options.isa, .threads = thread_count(options)};
   if (options.model.empty()) return Model::embedded(model_options);
   return Model::open(resolve_model(options.model), model_options);
+}
+
+std::vector<const kernels::KernelTable*> chosen_tables(const CommonOptions& options) {
+  const char* variable = std::getenv("MIMI_ISA");
+  const bool names_one = !options.isa.empty() || (variable != nullptr && *variable != '\0');
+  if (!names_one) return kernels::available();
+  return {&select_table(options.isa)};
 }
 
 int thread_count(const CommonOptions& options) {

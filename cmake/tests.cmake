@@ -41,12 +41,14 @@ function(mimi_tests_that_build result)
   set(${result} ${sources} PARENT_SCOPE)
 endfunction()
 
-# test_*.cpp hold tests, write_*.cpp are programs, and the others serve the tests.
+# test_*.cpp hold tests, write_*.cpp and kernel_check.cpp are programs, and the others serve the
+# tests.
 file(GLOB test_sources CONFIGURE_DEPENDS tests/test_*.cpp)
 file(GLOB writer_sources CONFIGURE_DEPENDS tests/write_*.cpp)
+file(GLOB check_sources CONFIGURE_DEPENDS tests/kernel_*.cpp)
 file(GLOB support_sources CONFIGURE_DEPENDS tests/*.cpp)
 list(REMOVE_ITEM test_sources ${PROJECT_SOURCE_DIR}/tests/test_main.cpp)
-list(REMOVE_ITEM support_sources ${test_sources} ${writer_sources})
+list(REMOVE_ITEM support_sources ${test_sources} ${writer_sources} ${check_sources})
 mimi_tests_that_build(test_sources ${test_sources})
 mimi_tests_that_build(support_sources ${support_sources})
 
@@ -63,6 +65,11 @@ foreach(source IN LISTS test_sources)
   add_test(NAME ${name} COMMAND mimi_tests --source-file=*/${name}.cpp)
   mimi_set_up_test(${name})
 endforeach()
+
+# Every kernel on every instruction set; with --time, how long each call takes.
+add_executable(kernel_check ${check_sources} tests/guarded.cpp tests/reference.cpp)
+target_link_libraries(kernel_check PRIVATE libmimi)
+add_test(NAME kernel_check COMMAND kernel_check)
 
 mimi_tests_that_build(writer_sources ${writer_sources})
 foreach(source IN LISTS writer_sources)

@@ -17,13 +17,14 @@ _mimi() {
     --channels) _mimi_words 'mix left right keep' ;;
     --format) _mimi_words 's16 s24 f32' ;;
     --isa) _mimi_words 'portable avx2 avx512 neon' ;;
+    --compare) _mimi_files json ;;
     --model) _mimi_files safetensors ;;
     --out-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     --output | -o) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --raw) _mimi_words 's16 f32' ;;
     --resampler) _mimi_words 'best medium fast' ;;
     --window) _mimi_words 'offline moshi-streaming rust' ;;
-    --block-frames | --from | --lead-in | --levels | -l | --rate | --raw-channels) COMPREPLY=() ;;
+    --block-frames | --fall | --from | --lead-in | --levels | -l | --rate | --raw-channels) COMPREPLY=() ;;
     --runs | --seconds | --threads | --to) COMPREPLY=() ;;
     *) _mimi_argument ;;
   esac
@@ -44,7 +45,7 @@ _mimi_argument() {
       options+=' -o --output -f --force -l --levels --channels --raw-channels --rate --format --raw'
       options+=' --resampler --window'
       ;;
-    bench) options+=' --json --seconds --runs -l --levels' ;;
+    bench) options+=' --json --seconds --runs -l --levels --kernels --compare --fall' ;;
     info) options+=' --json' ;;
     cut) options+=' -o --output -f --force --out-dir --from --to -l --levels --lead-in' ;;
     cat) options+=' -o --output -f --force' ;;

@@ -49,6 +49,9 @@ complete -c mimi -n '__fish_seen_subcommand_from cut' -l lead-in -x -d 'What to 
 complete -c mimi -n '__fish_seen_subcommand_from encode' -l block-frames -x -d 'Frames per block'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l runs -x -d 'Runs to take the median of'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'Seconds of audio in a run'
+complete -c mimi -n '__fish_seen_subcommand_from bench' -l kernels -d 'Measure each kernel alone'
+complete -c mimi -n '__fish_seen_subcommand_from bench' -l compare -r -F -d 'Figures to compare with'
+complete -c mimi -n '__fish_seen_subcommand_from bench' -l fall -x -d 'Percent that a figure may fall'
 complete -c mimi -n '__fish_seen_subcommand_from bench info' -l json -d 'Print JSON'
 
 complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip bench' -F

@@ -1,7 +1,6 @@
 #include "tests/reference.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -11,9 +10,6 @@ namespace {
 using kernels::Activation;
 using kernels::GemmInput;
 using kernels::kLanes;
-
-// A NaN that no arithmetic makes.
-constexpr std::uint32_t kPoison = 0x7FEBCDEF;
 
 float input_at(const GemmInput& a, int t, int k) {
   return a.data[t * a.row_step + k / a.depth * a.tap_step + k % a.depth];
@@ -134,30 +130,6 @@ std::vector<Bounded> attention(const kernels::AttentionTask& task) {
     output[d] = {sum, error * magnitude};
   }
   return output;
-}
-
-GuardedRows::GuardedRows(int rows, int columns, std::ptrdiff_t stride)
-    : rows_(rows),
-      columns_(columns),
-      stride_(stride),
-      values_(2 * kGuard + static_cast<std::size_t>(rows * stride), std::bit_cast<float>(kPoison)) {
-}
-
-float GuardedRows::at(int row, int column) const {
-  return values_[kGuard + static_cast<std::size_t>(row * stride_ + column)];
-}
-
-std::string GuardedRows::fault() const {
-  for (std::size_t i = 0; i < values_.size(); ++i) {
-    const std::ptrdiff_t place = static_cast<std::ptrdiff_t>(i) - std::ptrdiff_t{kGuard};
-    const bool inside = place >= 0 && place < rows_ * stride_ && place % stride_ < columns_;
-    const bool poisoned = std::bit_cast<std::uint32_t>(values_[i]) == kPoison;
-    if (inside != poisoned) continue;
-    const std::string what = inside ? "never written" : "written";
-    return what + ": row " + std::to_string(place / stride_) + ", column " +
-           std::to_string(place % stride_);
-  }
-  return {};
 }
 
 }  // namespace mimi::test

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -37,26 +36,5 @@ std::vector<Bounded> layer_norm(std::span<const float> x, const float* weight, c
                                 double epsilon);
 // [head_dim]
 std::vector<Bounded> attention(const kernels::AttentionTask& task);
-
-// An array of rows between guard bands, all poisoned, so that a kernel that writes too much or too
-// little is caught.
-class GuardedRows {
- public:
-  // Each row has `columns` floats to be written; the next begins `stride` floats on.
-  GuardedRows(int rows, int columns, std::ptrdiff_t stride);
-
-  float* data() { return values_.data() + kGuard; }
-  float at(int row, int column) const;
-  std::ptrdiff_t stride() const { return stride_; }
-  // Which float is poisoned that should not be, or the other way round; empty: none.
-  std::string fault() const;
-
- private:
-  static constexpr std::size_t kGuard = 64;
-
-  int rows_, columns_;
-  std::ptrdiff_t stride_;
-  std::vector<float> values_;
-};
 
 }  // namespace mimi::test

@@ -94,6 +94,79 @@ class Bench(CliTest):
                         r"\nload [\d.]+ s, peak memory \d+ MB\n"):
             self.assertRegex(table, pattern)
 
+    def kernels(self, *args):
+        isa = self.bench("--seconds", "1", "--runs", "1", "--threads", "1")["isa"]
+        return isa, self.bench("--kernels", "--runs", "1", "--isa", isa, *args)
+
+    def test_kernels(self):
+        isa, report = self.kernels()
+        self.assertGreater(report["read_gigabytes_per_second"], 0)
+        self.assertEqual([peak["isa"] for peak in report["peaks"]], [isa])
+        for line in report["kernels"]:
+            self.assertEqual(line["isa"], isa)
+            self.near(line["gigabytes_per_second"],
+                      line["share_of_read_bandwidth"] * report["read_gigabytes_per_second"])
+            if "gflops" in line:
+                self.near(line["gflops"], line["share_of_peak"] * report["peaks"][0]["gflops"])
+            if line["kernel"] == "gemm_panel":
+                rows, depth, columns = map(int, line["shape"].split(": ")[1].split(" x "))
+                self.near(line["gflops"] * line["microseconds"] * 1e3, 2 * rows * depth * columns)
+        kinds = {line["kernel"] for line in report["kernels"]}
+        self.assertTrue(kinds >= {"gemm_panel", "nearest", "dot_rows", "layer_norm", "attention"})
+
+    def change(self, report, name, factor):
+        """Another report in which every figure was `factor` times as good as in this one."""
+        changed = json.loads(json.dumps(report))
+        for speed in changed["speeds"]:
+            speed["best_times_real_time"] *= factor
+        for latency in changed["latencies"]:
+            latency["median_ms"] /= factor
+        for key in ("load_seconds", "peak_memory_mb"):
+            changed[key] /= factor
+        return self.put(name, json.dumps(changed).encode())
+
+    def test_compare(self):
+        options = ("--seconds", "1", "--runs", "1", "--threads", "1")
+        report = self.bench(*options)
+        # A thousand times as good or as bad, so that no noise can make up for it.
+        worse, better = (self.change(report, name, factor)
+                         for name, factor in (("worse.json", 1e-3), ("better.json", 1e3)))
+        comparison = self.bench(*options, "--compare", worse)["comparison"]
+        self.assertEqual([line["figure"] for line in comparison],
+                         ["encode, threads 1", "decode, threads 1", "encode, threads 1, a frame",
+                          "decode, threads 1, a frame", "load", "peak memory"])
+        for line in comparison:
+            faster = line["now"] / line["before"]
+            self.near(line["ratio"], faster if line["unit"] == "x" else 1 / faster)
+            self.assertGreater(line["ratio"], 10)
+        fell = r"mimi: better.json: 6 of 6 figures fell by more than 20 %\n"
+        out = self.mimi("bench", *options, "--compare", better, "--fall", "20", code=3, err=fell,
+                        out=None).decode()
+        self.assertEqual(out.count("  FELL\n"), 6)
+        self.assertRegex(out, r"\n +[\d.e+]+ +[\d.e+]+ x +0\.\d+  encode, threads 1  FELL\n")
+        self.mimi("bench", *options, "--compare", better, "--fall", "100", out=None)
+
+    def test_compare_errors(self):
+        options = ("bench", "--seconds", "1", "--runs", "1", "--threads", "1", "--compare")
+        self.fails(*options, "missing.json", err="missing.json: No such file or directory")
+        text = self.put("text.json", b"fast")
+        self.fails(*options, text, err="text.json: is not what 'mimi bench --json' prints: .+")
+        self.put("list.json", b"[1]")
+        self.fails(*options, "list.json", err="list.json: is not what .+")
+        self.put("zero.json", b'{"cpu": "a", "speeds": [{"direction": "encode", "threads": 1, '
+                              b'"best_times_real_time": 0}]}')
+        self.fails(*options, "zero.json", err="zero.json: is not what .+ is not above 0")
+        self.put("other.json", b'{"cpu": "a", "model": "other", "levels": 8}')
+        quiet = ("--json",)
+        self.fails(*options, "other.json", *quiet,
+                   err="other.json: was measured with 'model' \"other\", this run with .+")
+        self.put("none.json", b'{"cpu": "a", "model": "mimi-small", "levels": 8}')
+        self.fails(*options, "none.json", *quiet, err="none.json: has no figure in common .+")
+        self.fails("bench", "--fall", "5", code=2, err=".+--compare.+")
+        self.fails("bench", "--compare", "none.json", "--fall", "-1", code=2, err=".+--fall.+")
+        self.fails("bench", "--kernels", FLAC, code=2, err=".+")
+        self.fails("bench", "--kernels", "--seconds", "1", code=2, err=".+--seconds.+")
+
     def test_errors(self):
         self.fails("bench", "missing.wav", err="missing.wav: .+")
         self.put("empty.wav", b"")

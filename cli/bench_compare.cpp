@@ -1,0 +1,121 @@
+#include "cli/bench_compare.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+
+#include "core/error.h"
+
+namespace mimi::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Figure {
+  std::string name, unit;
+  double value;
+  bool more_is_better;
+};
+
+Json list_of(const Json& report, const char* key) { return report.value(key, Json::array()); }
+
+std::string who(const Json& line) {
+  return line.at("direction").get<std::string>() + ", threads " +
+         std::to_string(line.at("threads").get<int>());
+}
+
+// The 99th percentiles are left out: they tell more of what else the machine did.
+std::vector<Figure> figures_of(const Json& report) {
+  std::vector<Figure> figures;
+  for (const Json& speed : list_of(report, "speeds")) {
+    figures.push_back({who(speed), "x", speed.at("best_times_real_time"), true});
+  }
+  for (const Json& latency : list_of(report, "latencies")) {
+    figures.push_back({who(latency) + ", a frame", "ms", latency.at("median_ms"), false});
+  }
+  for (const Json& kernel : list_of(report, "kernels")) {
+    const auto name = kernel.at("kernel").get<std::string>() + ", " +
+                      kernel.at("isa").get<std::string>() + ", " +
+                      kernel.at("shape").get<std::string>();
+    figures.push_back({name, "us", kernel.at("microseconds"), false});
+  }
+  if (report.contains("load_seconds")) {
+    figures.push_back({"load", "s", report.at("load_seconds"), false});
+    figures.push_back({"peak memory", "MB", report.at("peak_memory_mb"), false});
+  }
+  return figures;
+}
+
+void require_same(const Json& before, const Json& now, const char* key, const std::string& path) {
+  const Json old = before.value(key, Json()), current = now.value(key, Json());
+  if (old == current) return;
+  throw Error(path + ": was measured with '" + key + "' " + old.dump() + ", this run with " +
+              current.dump());
+}
+
+}  // namespace
+
+Json read_bench_json(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw Error(path + ": " + std::strerror(errno));
+  Json report;
+  try {
+    report = Json::parse(file);
+    if (!report.contains("cpu")) throw Error("it has no 'cpu'");
+    for (const Figure& figure : figures_of(report)) {
+      if (!(figure.value > 0)) throw Error("'" + figure.name + "' is not above 0");
+    }
+  } catch (const std::exception& error) {
+    throw Error(path + ": is not what 'mimi bench --json' prints: " + error.what());
+  }
+  return report;
+}
+
+std::vector<ComparedFigure> compare_bench_json(const Json& before, const Json& now,
+                                               const std::string& path) {
+  for (const char* key : {"model", "levels"}) require_same(before, now, key, path);
+  const std::vector<Figure> old = figures_of(before);
+  std::vector<ComparedFigure> compared;
+  for (const Figure& figure : figures_of(now)) {
+    const auto same = std::find_if(old.begin(), old.end(),
+                                   [&](const Figure& f) { return f.name == figure.name; });
+    if (same == old.end()) continue;
+    const double change = figure.value / same->value;
+    compared.push_back({figure.name, figure.unit, same->value, figure.value,
+                        figure.more_is_better ? change : 1 / change});
+  }
+  if (compared.empty()) throw Error(path + ": has no figure in common with this run");
+  return compared;
+}
+
+int count_fallen(const std::vector<ComparedFigure>& figures, double fall_percent) {
+  return static_cast<int>(std::count_if(
+      figures.begin(), figures.end(),
+      [&](const ComparedFigure& figure) { return figure.ratio < 1 - fall_percent / 100; }));
+}
+
+void print_comparison(const std::vector<ComparedFigure>& figures, double fall_percent) {
+  std::printf("\n    before        now         as good as before\n");
+  for (const ComparedFigure& figure : figures) {
+    std::printf("%10.4g %10.4g %-3s %7.3f  %s%s\n", figure.before, figure.now, figure.unit.c_str(),
+                figure.ratio, figure.name.c_str(),
+                count_fallen({figure}, fall_percent) > 0 ? "  FELL" : "");
+  }
+}
+
+Json comparison_json(const std::vector<ComparedFigure>& figures) {
+  Json lines = Json::array();
+  for (const ComparedFigure& figure : figures) {
+    lines.push_back({{"figure", figure.name},
+                     {"unit", figure.unit},
+                     {"before", figure.before},
+                     {"now", figure.now},
+                     {"ratio", figure.ratio}});
+  }
+  return lines;
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,603 @@
+#include "tests/kernel_cases.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <random>
+#include <set>
+#include <utility>
+
+#include "kernels/dispatch.h"
+#include "kernels/gemm.h"
+#include "tests/guarded.h"
+#include "tests/reference.h"
+
+namespace mimi::test {
+namespace {
+
+using kernels::Activation;
+using kernels::AttentionTask;
+using kernels::Epilogue;
+using kernels::GemmInput;
+using kernels::KernelTable;
+using kernels::kLanes;
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+enum class Values { kReal, kInteger };  // small integers, whose sums are exact
+
+std::vector<float> random_values(std::ptrdiff_t count, Values kind, unsigned seed) {
+  std::minstd_rand random(seed);
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (float& v : values) {
+    const auto draw = static_cast<int>(random() % 4001) - 2000;
+    v = kind == Values::kReal ? static_cast<float>(draw) / 1777.0F : static_cast<float>(draw % 4);
+  }
+  return values;
+}
+
+int padded(int channels) { return (channels + kLanes - 1) / kLanes * kLanes; }
+
+// `rows` rows of `taps` runs of `depth` random floats, and NaN between them.
+std::vector<float> rows_with_gaps(int rows, const GemmInput& shape, Values kind) {
+  const auto size = (rows - 1) * shape.row_step + (shape.taps - 1) * shape.tap_step + shape.depth;
+  std::vector<float> values(static_cast<std::size_t>(size), kNaN);
+  const std::vector<float> drawn = random_values(size, kind, 1);
+  for (int t = 0; t < rows; ++t) {
+    for (int tap = 0; tap < shape.taps; ++tap) {
+      const std::ptrdiff_t begin = t * shape.row_step + tap * shape.tap_step;
+      std::copy_n(drawn.begin() + begin, shape.depth, values.begin() + begin);
+    }
+  }
+  return values;
+}
+
+std::string at(int row, int column, const Bounded& expected, float found) {
+  return "row " + std::to_string(row) + ", column " + std::to_string(column) + " is " +
+         std::to_string(found) + ", expected " + std::to_string(expected.value) + " to within " +
+         std::to_string(expected.bound);
+}
+
+// Rows below, at and above the register tiles of all instruction sets.
+std::set<int> tile_heights() {
+  std::set<int> heights = {1};
+  for (const KernelTable* table : kernels::available()) {
+    const int tile = table->tile_rows;
+    heights.insert({std::max(1, tile - 1), tile, tile + 1, 2 * tile + 1});
+  }
+  return heights;
+}
+
+int widest_panel() {
+  int vecs = 1;
+  for (const KernelTable* table : kernels::available()) vecs = std::max(vecs, table->panel_vecs);
+  return vecs;
+}
+
+// --- gemm_panel ---
+
+struct EpilogueKind {
+  const char* name;
+  Activation activation;
+  bool residual, scale, activated;
+  bool cut = false;  // the depth is summed in two calls, the second from what the first left
+};
+constexpr EpilogueKind kEpilogues[] = {
+    {"raw", Activation::kNone, false, false, false},
+    {"raw, depth cut in two", Activation::kNone, false, false, false, true},
+    {"ELU", Activation::kElu, false, false, false},
+    {"GELU", Activation::kGelu, false, false, false},
+    {"residual", Activation::kNone, true, false, false},
+    {"scaled residual", Activation::kNone, true, true, false},
+    {"ELU of residual", Activation::kElu, true, false, false},
+    {"raw and ELU", Activation::kElu, false, false, true},
+    {"scaled residual and its ELU", Activation::kElu, true, true, true},
+    {"scaled residual and its GELU", Activation::kGelu, true, true, true},
+};
+
+class PanelCase : public KernelCase {
+ public:
+  PanelCase(Values values, int rows, const GemmInput& shape, int vecs, const EpilogueKind& kind)
+      : values_(values),
+        rows_(rows),
+        vecs_(vecs),
+        kind_(kind),
+        input_(rows_with_gaps(rows, shape, values)),
+        a_(shape),
+        weights_(random_values(std::ptrdiff_t{depth()} * columns(), values, 2)),
+        bias_(random_values(columns(), values, 3)),
+        residual_(rows_with_gaps(rows, {nullptr, columns() + 3, 0, 1, columns()}, values)),
+        scale_(random_values(columns(), values, 5)),
+        output_(rows, columns(), columns() + 13),
+        activated_(rows, kind.activated ? columns() : 0, columns() + 5) {
+    a_.data = input_.data();
+    for (int v = 0; v < vecs; ++v) columns_of_vec_.emplace_back(weights_of(v, 1));
+    panel_.emplace_back(weights_of(0, vecs));
+  }
+
+  std::string name() const override {
+    return "gemm_panel, " + std::to_string(rows_) + " x " + std::to_string(a_.taps) + " x " +
+           std::to_string(a_.depth) + " x " + std::to_string(columns()) +
+           (values_ == Values::kInteger ? ", integers, " : ", ") + kind_.name;
+  }
+  double flop() const override { return 2.0 * rows_ * depth() * columns(); }
+
+  void prepare(const KernelTable& /*table*/) override {
+    output_.poison();
+    activated_.poison();
+  }
+
+  // What is wider than the table's panels goes Vec by Vec.
+  void call(const KernelTable& table) override {
+    if (vecs_ <= table.panel_vecs) return call_panel(table, panel_.front(), 0, vecs_);
+    for (int v = 0; v < vecs_; ++v) {
+      call_panel(table, columns_of_vec_[static_cast<std::size_t>(v)], v, 1);
+    }
+  }
+
+  std::string fault() const override {
+    for (const std::string& fault : {output_.fault(), activated_.fault()}) {
+      if (!fault.empty()) return fault;
+    }
+    for (int t = 0; t < rows_; ++t) {
+      for (int column = 0; column < columns(); ++column) {
+        const std::string fault = element_fault(t, column);
+        if (!fault.empty()) return fault;
+      }
+    }
+    return {};
+  }
+
+  std::vector<float> output() const override {
+    std::vector<float> all = output_.written();
+    const std::vector<float> activated = activated_.written();
+    all.insert(all.end(), activated.begin(), activated.end());
+    return all;
+  }
+
+ private:
+  int depth() const { return a_.taps * a_.depth; }
+  int columns() const { return vecs_ * kLanes; }
+
+  std::vector<float> weights_of(int first_vec, int vecs) const {
+    std::vector<float> panel;
+    for (int k = 0; k < depth(); ++k) {
+      const auto row = weights_.begin() + k * columns() + first_vec * kLanes;
+      panel.insert(panel.end(), row, row + vecs * kLanes);
+    }
+    return panel;
+  }
+
+  Epilogue epilogue(int column) {
+    Epilogue e = {.activation = kind_.activation};
+    if (kind_.residual) e.residual = residual_.data() + column;
+    e.residual_stride = columns() + 3;
+    if (kind_.scale) e.scale = scale_.data() + column;
+    if (kind_.activated) e.activated = activated_.data() + column;
+    e.activated_stride = activated_.stride();
+    return e;
+  }
+
+  void call_panel(const KernelTable& table, const GuardedFloats& panel, int first_vec, int vecs) {
+    const int column = first_vec * kLanes;
+    const Epilogue e = epilogue(column);
+    kernels::PanelTask task = {.a = a_,
+                               .rows = rows_,
+                               .panel = panel.data(),
+                               .vecs = vecs,
+                               .bias = bias_.data() + column,
+                               .output = output_.data() + column,
+                               .output_stride = output_.stride(),
+                               .epilogue = &e};
+    if (kind_.cut) {
+      const int cut = a_.depth / 3;
+      task.a.taps = 1;
+      task.a.depth = cut;
+      task.epilogue = nullptr;
+      table.gemm_panel(task);
+      task.a.data += cut;
+      task.a.depth = a_.depth - cut;
+      task.panel += cut * vecs * kLanes;
+      task.bias = nullptr;
+      task.epilogue = &e;
+    }
+    table.gemm_panel(task);
+  }
+
+  std::string element_fault(int t, int column) const {
+    const float* weights = weights_.data() + column;
+    const float bias = bias_.data()[column];
+    const Epilogue e = const_cast<PanelCase*>(this)->epilogue(0);
+    Bounded y = add_residual(e, t, column, product(a_, t, weights, columns(), bias));
+    if (values_ == Values::kInteger) y.bound = 0;
+    const Bounded result = activate(kind_.activation, y);
+    const float found = output_.at(t, column);
+    const Bounded& expected = kind_.activated ? y : result;
+    if (!within(expected, found)) return at(t, column, expected, found);
+    if (kind_.activated && !within(result, activated_.at(t, column))) {
+      return "activated: " + at(t, column, result, activated_.at(t, column));
+    }
+    const bool raw = !kind_.residual && (kind_.activation == Activation::kNone || kind_.activated);
+    const float chain = raw ? product_chain(a_, t, weights, columns(), bias) : found;
+    if (std::bit_cast<std::uint32_t>(found) == std::bit_cast<std::uint32_t>(chain)) return {};
+    return "not the promised order of sums: " + at(t, column, {chain, 0}, found);
+  }
+
+  const Values values_;
+  const int rows_, vecs_;
+  const EpilogueKind kind_;
+  const GuardedFloats input_;
+  GemmInput a_;
+  const std::vector<float> weights_;  // [depth][columns]
+  const GuardedFloats bias_, residual_, scale_;
+  std::vector<GuardedFloats> panel_, columns_of_vec_;
+  GuardedRows output_, activated_;
+};
+
+void add_panels(KernelCases& cases) {
+  for (const int rows : tile_heights()) {
+    for (int vecs = 1; vecs <= widest_panel(); ++vecs) {
+      for (const EpilogueKind& kind : kEpilogues) {
+        const auto add = [&](Values values, const GemmInput& shape) {
+          cases.push_back(std::make_unique<PanelCase>(values, rows, shape, vecs, kind));
+        };
+        add(Values::kReal, {nullptr, 11, 0, 1, 37});  // rows overlap
+        if (kind.cut) continue;
+        add(Values::kReal, {nullptr, 1, 0, 1, 1});
+        add(Values::kReal, {nullptr, 19, 23, 3, 16});  // taps lie apart
+        if (kind.activation == Activation::kNone) {
+          add(Values::kInteger, {nullptr, 31, 37, 2, 29});
+        }
+      }
+    }
+  }
+}
+
+// --- nearest ---
+
+class NearestCase : public KernelCase {
+ public:
+  NearestCase(Values values, int rows, int depth, int columns)
+      : NearestCase(values, rows, depth, columns,
+                    random_values(std::ptrdiff_t{rows} * depth, values, 11)) {}
+
+  NearestCase(Values values, int rows, int depth, int columns, const std::vector<float>& input)
+      : rows_(rows),
+        depth_(depth),
+        columns_(columns),
+        input_(input),
+        a_({input_.data(), depth, 0, 1, depth}),
+        weights_(random_values(std::ptrdiff_t{depth} * columns, values, 6)),
+        bias_(random_values(columns, values, 7)),
+        found_(static_cast<std::size_t>(rows) + 2) {
+    for (float& b : bias_) b -= 50;  // all scores negative: below the padding's raw 0
+  }
+
+  std::string name() const override {
+    return "nearest, " + std::to_string(rows_) + " x " + std::to_string(depth_) + " x " +
+           std::to_string(columns_);
+  }
+  double flop() const override { return 2.0 * rows_ * depth_ * columns_; }
+
+  void prepare(const KernelTable& table) override {
+    std::fill(found_.begin(), found_.end(), kPoison);
+    if (packed_.contains(&table)) return;
+    const kernels::WeightLayout layout = {.data = weights_.data(),
+                                          .tap_step = 0,
+                                          .depth_step = 1,
+                                          .column_step = depth_,
+                                          .taps = 1,
+                                          .depth = depth_,
+                                          .columns = columns_};
+    const kernels::PackedMatrix matrix(table, layout, bias_,
+                                       -std::numeric_limits<float>::infinity());
+    const auto width = static_cast<std::size_t>(padded(columns_));
+    packed_.emplace(&table, Packed{GuardedFloats(std::span(matrix.panel(0), width * input_depth())),
+                                   GuardedFloats(std::span(matrix.bias(0), width))});
+  }
+
+  void call(const KernelTable& table) override {
+    const Packed& packed = packed_.at(&table);
+    table.nearest({.a = a_,
+                   .rows = rows_,
+                   .panels = packed.panels.data(),
+                   .columns = columns_,
+                   .bias = packed.bias.data(),
+                   .nearest = found_.data() + 1});
+  }
+
+  // The lowest of the columns that may be the best within rounding's reach; on integers, exactly.
+  std::string fault() const override {
+    if (found_.front() != kPoison || found_.back() != kPoison) return "written beyond the rows";
+    for (int t = 0; t < rows_; ++t) {
+      const int found = found_[static_cast<std::size_t>(t) + 1];
+      if (found < 0 || found >= columns_) return "row " + std::to_string(t) + " has no column";
+      const int best = best_column(t);
+      const Bounded found_score = score(t, found), best_score = score(t, best);
+      const double slack = exact() ? 0 : found_score.bound + best_score.bound;
+      const bool lowest = !exact() || found == best;
+      if (lowest && !(found_score.value < best_score.value - slack)) continue;
+      return "row " + std::to_string(t) + " has column " + std::to_string(found) + ", expected " +
+             std::to_string(best);
+    }
+    return {};
+  }
+
+  std::vector<float> output() const override { return {found_.begin(), found_.end()}; }
+
+ private:
+  static constexpr std::int32_t kPoison = -12345;
+  struct Packed {
+    GuardedFloats panels, bias;
+  };
+
+  bool exact() const { return depth_ < 8; }  // integers, or not numbers at all
+  std::size_t input_depth() const { return static_cast<std::size_t>(depth_); }
+  Bounded score(int t, int column) const {
+    return product(a_, t, weights_.data() + std::ptrdiff_t{column} * depth_, 1,
+                   bias_[static_cast<std::size_t>(column)]);
+  }
+  int best_column(int t) const {
+    int best = 0;  // where no score is a number
+    double best_score = -std::numeric_limits<double>::infinity();
+    for (int column = 0; column < columns_; ++column) {
+      const double value = score(t, column).value;
+      if (!(value > best_score)) continue;
+      best = column;
+      best_score = value;
+    }
+    return best;
+  }
+
+  const int rows_, depth_, columns_;
+  const GuardedFloats input_;
+  const GemmInput a_;
+  const std::vector<float> weights_;  // [columns][depth]
+  std::vector<float> bias_;
+  std::map<const KernelTable*, Packed> packed_;
+  std::vector<std::int32_t> found_;  // between two that nobody may write
+};
+
+void add_nearest(KernelCases& cases) {
+  for (const int rows : tile_heights()) {
+    // Few values: many ties.
+    for (const int columns : {1, 15, 16, 17, 31, 32, 33, 100}) {
+      cases.push_back(std::make_unique<NearestCase>(Values::kInteger, rows, 3, columns));
+    }
+  }
+  cases.push_back(std::make_unique<NearestCase>(Values::kReal, 15, 32, 2048));
+  const std::vector<float> not_numbers(4, kNaN);
+  cases.push_back(std::make_unique<NearestCase>(Values::kReal, 1, 4, 40, not_numbers));
+}
+
+// --- dot_rows ---
+
+class DotRowsCase : public KernelCase {
+ public:
+  DotRowsCase(int rows, int taps, int depth)
+      : rows_(rows),
+        depth_(depth),
+        input_(random_values(std::ptrdiff_t{rows - 1 + taps} * padded(depth), Values::kReal, 1)),
+        // The depth with its padding, whose products are zero.
+        whole_({input_.data(), padded(depth), padded(depth), taps, padded(depth)}),
+        weights_(padded_weights(taps, depth)),
+        output_(rows, 1, 1) {}
+
+  std::string name() const override {
+    return "dot_rows, " + std::to_string(rows_) + " x " + std::to_string(whole_.taps) + " x " +
+           std::to_string(depth_);
+  }
+  double flop() const override { return 2.0 * rows_ * whole_.taps * depth_; }
+  void prepare(const KernelTable& /*table*/) override { output_.poison(); }
+  void call(const KernelTable& table) override {
+    GemmInput a = whole_;
+    a.depth = depth_;
+    table.dot_rows(a, rows_, weights_.data(), kBias, output_.data());
+  }
+  std::string fault() const override {
+    if (!output_.fault().empty()) return output_.fault();
+    for (int t = 0; t < rows_; ++t) {
+      const Bounded expected = product(whole_, t, weights_.data(), 1, kBias);
+      if (!within(expected, output_.at(t, 0))) return at(t, 0, expected, output_.at(t, 0));
+    }
+    return {};
+  }
+  std::vector<float> output() const override { return output_.written(); }
+
+ private:
+  static constexpr float kBias = 0.25F;
+
+  static std::vector<float> padded_weights(int taps, int depth) {
+    auto weights = random_values(std::ptrdiff_t{taps} * padded(depth), Values::kReal, 2);
+    for (int i = 0; i < taps * padded(depth); ++i) {
+      if (i % padded(depth) >= depth) weights[static_cast<std::size_t>(i)] = 0;
+    }
+    return weights;
+  }
+
+  const int rows_, depth_;
+  const GuardedFloats input_;
+  const GemmInput whole_;
+  const GuardedFloats weights_;
+  GuardedRows output_;
+};
+
+void add_dot_rows(KernelCases& cases) {
+  for (const int rows : {1, 9}) {
+    for (const auto& [taps, depth] : {std::pair{1, 16}, {3, 4}, {3, 64}, {7, 17}}) {
+      cases.push_back(std::make_unique<DotRowsCase>(rows, taps, depth));
+    }
+  }
+}
+
+// --- layer_norm ---
+
+class LayerNormCase : public KernelCase {
+ public:
+  explicit LayerNormCase(int channels)
+      : channels_(channels),
+        x_(rows(channels)),
+        weight_(zero_padded(channels, 4)),
+        bias_(zero_padded(channels, 5)),
+        y_(kRows, padded(channels), stride() + 5) {}
+
+  std::string name() const override {
+    return "layer_norm, " + std::to_string(kRows) + " x " + std::to_string(channels_);
+  }
+  double flop() const override { return 7.0 * kRows * channels_; }
+  void prepare(const KernelTable& /*table*/) override { y_.poison(); }
+  void call(const KernelTable& table) override {
+    table.layer_norm(x_.data(), stride(), kRows, channels_, weight_.data(), bias_.data(), kEpsilon,
+                     y_.data(), y_.stride());
+  }
+  std::string fault() const override {
+    if (!y_.fault().empty()) return y_.fault();
+    for (int t = 0; t < kRows; ++t) {
+      const auto expected =
+          layer_norm({x_.data() + t * stride(), static_cast<std::size_t>(channels_)},
+                     weight_.data(), bias_.data(), kEpsilon);
+      for (int c = 0; c < padded(channels_); ++c) {
+        const Bounded y = c < channels_ ? expected[static_cast<std::size_t>(c)] : Bounded{0, 0};
+        if (!within(y, y_.at(t, c))) return at(t, c, y, y_.at(t, c));
+      }
+    }
+    return {};
+  }
+  std::vector<float> output() const override { return y_.written(); }
+
+ private:
+  static constexpr int kRows = 3;
+  static constexpr float kEpsilon = 1e-5F;
+
+  static std::vector<float> zero_padded(int channels, unsigned seed) {
+    auto values = random_values(channels, Values::kReal, seed);
+    values.resize(static_cast<std::size_t>(padded(channels)));
+    return values;
+  }
+  // A Vec of NaN after each row but the last.
+  static std::vector<float> rows(int channels) {
+    std::vector<float> all;
+    for (unsigned t = 0; t < kRows; ++t) {
+      if (t > 0) all.insert(all.end(), kLanes, kNaN);
+      auto row = zero_padded(channels, 30 + t);
+      for (int c = 0; c < channels; ++c) row[static_cast<std::size_t>(c)] += 0.5F;
+      all.insert(all.end(), row.begin(), row.end());
+    }
+    return all;
+  }
+  int stride() const { return padded(channels_) + kLanes; }
+
+  const int channels_;
+  const GuardedFloats x_, weight_, bias_;
+  GuardedRows y_;
+};
+
+void add_layer_norm(KernelCases& cases) {
+  for (const int channels : {1, 15, 16, 17, 32, 192, 500, 512}) {
+    cases.push_back(std::make_unique<LayerNormCase>(channels));
+  }
+}
+
+// --- attention ---
+
+// Rings whose every slot outside the attended steps holds NaN.
+struct Rings {
+  Rings(int head_dim, std::int64_t blocks, std::int64_t first, std::int64_t last)
+      : keys(static_cast<std::size_t>(blocks * head_dim * kLanes), kNaN),
+        values(static_cast<std::size_t>(blocks * kLanes * padded(head_dim)), kNaN) {
+    const std::int64_t width = padded(head_dim);
+    const auto drawn = random_values(2 * (last - first + 1) * head_dim, Values::kReal, 7);
+    auto next = drawn.begin();
+    for (std::int64_t step = first; step <= last; ++step) {
+      const std::int64_t block = step / kLanes % blocks, lane = step % kLanes;
+      for (std::int64_t d = 0; d < width; ++d) {
+        const bool real = d < head_dim;
+        values[static_cast<std::size_t>((block * kLanes + lane) * width + d)] = real ? *next++ : 0;
+        if (real) keys[static_cast<std::size_t>((block * head_dim + d) * kLanes + lane)] = *next++;
+      }
+    }
+  }
+  std::vector<float> keys, values;
+};
+
+class AttentionCase : public KernelCase {
+ public:
+  AttentionCase(int head_dim, std::int64_t blocks, std::int64_t first, std::int64_t last)
+      : AttentionCase(head_dim, blocks, first, last, Rings(head_dim, blocks, first, last)) {}
+
+  std::string name() const override {
+    return "attention, dimensions " + std::to_string(task_.head_dim) + ", blocks " +
+           std::to_string(task_.blocks) + ", steps " + std::to_string(task_.first_step) + " to " +
+           std::to_string(task_.last_step);
+  }
+  double flop() const override {
+    return 4.0 * task_.head_dim * static_cast<double>(task_.last_step - task_.first_step + 1);
+  }
+  void prepare(const KernelTable& /*table*/) override { output_.poison(); }
+  void call(const KernelTable& table) override { table.attention(task_); }
+  std::string fault() const override {
+    if (!output_.fault().empty()) return output_.fault();
+    const auto expected = attention(task_);
+    for (int d = 0; d < task_.head_dim; ++d) {
+      const Bounded& value = expected[static_cast<std::size_t>(d)];
+      if (!within(value, output_.at(0, d))) return at(0, d, value, output_.at(0, d));
+    }
+    return {};
+  }
+  std::vector<float> output() const override { return output_.written(); }
+
+ private:
+  AttentionCase(int head_dim, std::int64_t blocks, std::int64_t first, std::int64_t last,
+                const Rings& rings)
+      : query_(random_values(padded(head_dim), Values::kReal, 6)),
+        keys_(rings.keys),
+        values_(rings.values),
+        weights_(static_cast<std::size_t>(blocks * kLanes)),
+        output_(1, padded(head_dim), padded(head_dim)),
+        task_({.query = query_.data(),
+               .keys = keys_.data(),
+               .values = values_.data(),
+               .head_dim = head_dim,
+               .blocks = blocks,
+               .first_step = first,
+               .last_step = last,
+               .weights = weights_.data(),
+               .output = output_.data()}) {}
+
+  const GuardedFloats query_, keys_, values_;
+  GuardedFloats weights_;
+  GuardedRows output_;
+  const AttentionTask task_;
+};
+
+// Windows anywhere in the ring, after ten hours too.
+void add_attention(KernelCases& cases) {
+  constexpr std::int64_t kTenHours = 10 * 3600 * 25;
+  for (const int head_dim : {8, 16, 24, 32, 64, 80}) {
+    for (const std::int64_t blocks : {2, 3, 18}) {
+      for (const std::int64_t last : {std::int64_t{0}, std::int64_t{15}, std::int64_t{16},
+                                      std::int64_t{47}, std::int64_t{300}, kTenHours + 5}) {
+        for (const std::int64_t reach : {1, 10, 16, 250}) {
+          if (reach > kLanes * (blocks - 1)) continue;
+          const std::int64_t first = std::max<std::int64_t>(0, last - reach + 1);
+          cases.push_back(std::make_unique<AttentionCase>(head_dim, blocks, first, last));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+const std::vector<CheckedKernel>& checked_kernels() {
+  static const std::vector<CheckedKernel> kernels = {{"gemm_panel", add_panels},
+                                                     {"nearest", add_nearest},
+                                                     {"dot_rows", add_dot_rows},
+                                                     {"layer_norm", add_layer_norm},
+                                                     {"attention", add_attention}};
+  return kernels;
+}
+
+}  // namespace mimi::test
