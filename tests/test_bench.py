@@ -163,7 +163,7 @@ class Bench(CliTest):
         self.put("none.json", b'{"cpu": "a", "model": "mimi-small", "levels": 8}')
         self.fails(*options, "none.json", *quiet, err="none.json: has no figure in common .+")
         self.fails("bench", "--fall", "5", code=2, err=".+--compare.+")
-        self.fails("bench", "--compare", "none.json", "--fall", "-1", code=2, err=".+--fall.+")
+        self.fails("bench", "--compare", "none.json", "--fall", "-1", code=2, err="--fall: .+")
         self.fails("bench", "--kernels", FLAC, code=2, err=".+")
         self.fails("bench", "--kernels", "--seconds", "1", code=2, err=".+--seconds.+")
 
