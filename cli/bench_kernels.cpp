@@ -124,10 +124,11 @@ Case gemm_case(const KernelTable& table, const Product& p, const char* rows_are,
 
 void add_gemm(const KernelTable& table, std::vector<std::function<Case()>>& cases) {
   for (const Product& p : kProducts) {
-    cases.push_back([&table, &p] { return gemm_case(table, p, "a frame", p.rows_a_frame, true); });
+    cases.emplace_back(
+        [&table, &p] { return gemm_case(table, p, "a frame", p.rows_a_frame, true); });
     const int block_rows = std::min(kMostBlockRows, kBlockFrames * p.rows_a_frame);
     if (block_rows == p.rows_a_frame) continue;
-    cases.push_back(
+    cases.emplace_back(
         [&table, &p, block_rows] { return gemm_case(table, p, "a block", block_rows, false); });
   }
 }
@@ -232,11 +233,11 @@ Case attention_case(const KernelTable& table) {
 std::vector<std::function<Case()>> all_cases(const KernelTable& table) {
   std::vector<std::function<Case()>> cases;
   add_gemm(table, cases);
-  cases.push_back([&table] { return nearest_case(table, "a frame", 1, true); });
-  cases.push_back([&table] { return nearest_case(table, "a block", kBlockFrames, false); });
-  cases.push_back([&table] { return dot_rows_case(table); });
-  cases.push_back([&table] { return layer_norm_case(table); });
-  cases.push_back([&table] { return attention_case(table); });
+  cases.emplace_back([&table] { return nearest_case(table, "a frame", 1, true); });
+  cases.emplace_back([&table] { return nearest_case(table, "a block", kBlockFrames, false); });
+  cases.emplace_back([&table] { return dot_rows_case(table); });
+  cases.emplace_back([&table] { return layer_norm_case(table); });
+  cases.emplace_back([&table] { return attention_case(table); });
   return cases;
 }
 
