@@ -297,8 +297,15 @@ def parse():
     unknown = (set(args.peers) | set(args.skip)) - set(DTYPES)
     if unknown:
         parser.error(f"unknown peers: {', '.join(sorted(unknown))}")
-    if not args.tables and not args.model:
+    if args.tables:
+        return args
+    if not args.model:
         parser.error("--model is missing")
+    for name in ("model", "mimi", "recording", "venv"):
+        path = os.path.abspath(getattr(args, name))
+        if name != "venv" and not os.path.exists(path):
+            parser.error(f"--{name}: there is no {path}")
+        setattr(args, name, path)
     return args
 
 

@@ -134,6 +134,7 @@ def parse():
     parser.add_argument("--levels", type=int, default=8, help="default: 8")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     args = parser.parse_args()
+    args.mimi = os.path.abspath(args.mimi)
     args.recordings = sorted(os.path.join(args.folder, file) for file in os.listdir(args.folder))
     if not args.recordings:
         parser.error(f"{args.folder} is empty")
