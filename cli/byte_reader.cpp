@@ -57,6 +57,19 @@ std::size_t ByteReader::read_fully(std::span<std::uint8_t> bytes) {
   return total;
 }
 
+std::vector<std::uint8_t> ByteReader::read_all() {
+  constexpr std::size_t kPiece = 1 << 16;
+  std::vector<std::uint8_t> bytes;
+  std::size_t size = 0, count = 0;
+  do {
+    if (bytes.size() - size < kPiece) bytes.resize(2 * size + kPiece);
+    count = read(std::span(bytes).subspan(size));
+    size += count;
+  } while (count > 0);
+  bytes.resize(size);
+  return bytes;
+}
+
 std::int64_t ByteReader::skip(std::int64_t count) {
   std::array<std::uint8_t, 4096> scratch;
   std::int64_t done = 0;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "cli/unique_fd.h"
 
@@ -23,6 +24,8 @@ class ByteReader {
   std::size_t read(std::span<std::uint8_t> bytes);
   // Reads until `bytes` is full or the input ends; returns how many there were.
   std::size_t read_fully(std::span<std::uint8_t> bytes);
+  // All that is left.
+  std::vector<std::uint8_t> read_all();
   // Passes over `count` bytes; returns how many there were.
   std::int64_t skip(std::int64_t count);
   // From any thread: ends a read that waits for a pipe, and every later one.

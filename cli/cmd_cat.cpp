@@ -31,7 +31,7 @@ int run_cat(const CatOptions& options) {
   }
   const TokenHeader header = header_of_all(options.inputs);
   OutputFile file(options.output.path, options.output.force);
-  TokenWriter writer(token_sink(file), header, block_frames(0, file));
+  TokenWriter writer(token_sink(file), header);
   for (const std::string& name : options.inputs) {
     TokenInput input(name);
     naming(input.name(), [&] {

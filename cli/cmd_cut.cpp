@@ -28,7 +28,6 @@ int run_cut(const CutOptions& options) {
     cut.levels = options.levels;
     cut.lead_in_frames = static_cast<std::uint32_t>(
         std::ceil(options.lead_in_s * header.sample_rate_hz / header.frame_samples));
-    cut.block_frames = block_frames(0, file);
     naming(input.name(), [&] { cut_tokens(input.tokens(), cut, token_sink(file)); });
     file.commit();
   });

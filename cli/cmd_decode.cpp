@@ -1,5 +1,6 @@
 // mimi decode: token files to sound.
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -14,6 +15,7 @@
 #include "cli/named_error.h"
 #include "cli/progress.h"
 #include "cli/token_input.h"
+#include "core/token_edit.h"
 
 namespace mimi::cli {
 namespace {
@@ -57,13 +59,17 @@ class FileDecoder {
               const DecodeOptions& options, const CommonOptions& common)
       : input_(std::move(input)),
         header_(input_.header()),
+        warm_up_frames_(warm_up_frames(model, header_, options)),
         decoders_(model, bank_options(input_, options, common)),
         output_({.path = output,
                  .force = options.output.force,
                  .sink = options.sink,
                  .from_hz = header_.sample_rate_hz,
                  .channels = header_.streams}),
-        progress_(progress_options(common)) {}
+        progress_(progress_options(common)) {
+    from_ = sample_at(options.range.from_s.value_or(0), header_.sample_rate_hz);
+    if (options.range.to_s) to_ = sample_at(*options.range.to_s, header_.sample_rate_hz);
+  }
 
   void run() {
     while (const std::optional<TokenRecord> record = input_.next()) {
@@ -85,6 +91,15 @@ class FileDecoder {
             .streams = header.streams};
   }
 
+  static std::int64_t warm_up_frames(const Model& model, const TokenHeader& header,
+                                     const DecodeOptions& options) {
+    if (!options.warm_up_s) {
+      return receptive_field(model, options.window.value_or(header.window)).decoder_frames;
+    }
+    const double frame_rate = static_cast<double>(header.sample_rate_hz) / header.frame_samples;
+    return static_cast<std::int64_t>(std::ceil(*options.warm_up_s * frame_rate));
+  }
+
   ProgressOptions progress_options(const CommonOptions& common) const {
     ProgressOptions progress = {.name = input_.name(), .quiet = common.quiet};
     if (header_.source_samples && header_.source_rate_hz > 0) {
@@ -93,39 +108,64 @@ class FileDecoder {
     return progress;
   }
 
+  // Decoding begins as late in the segment as gives the bits of the whole.
   void take(const TokenSegment& segment) {
     segment_ = segment;
-    decoders_.reset(segment.origin_frame);
-    lead_in_ = segment.lead_in_samples;
+    frame_ = 0;
+    const std::uint64_t skipped = from_ - std::min(from_, segment_start_);
+    const std::uint64_t dropped = segment.lead_in_samples + skipped;
+    const auto frame_samples = static_cast<std::uint64_t>(header_.frame_samples);
+    const auto first = static_cast<std::int64_t>(dropped / frame_samples);
+    begin_frame_ = skipped == 0 ? 0 : std::max<std::int64_t>(0, first - warm_up_frames_);
+    drop_samples_ = dropped - static_cast<std::uint64_t>(begin_frame_) * frame_samples;
+    decoders_.reset(segment.origin_frame + begin_frame_);
   }
 
   void take(const TokenBlock& block) {
+    const std::int64_t skipped = std::clamp<std::int64_t>(begin_frame_ - frame_, 0, block.frames);
+    frame_ += block.frames;
+    if (skipped == block.frames || is_done()) return;
     std::vector<float> samples;
-    naming(input_.name(), [&] { decoders_.push(block.codes, samples); });
+    const auto codes =
+        block.codes.subspan(static_cast<std::size_t>(skipped) * header_.frame_codes());
+    naming(input_.name(), [&] { decoders_.push(codes, samples); });
     write(std::move(samples), block.padding_samples);
   }
 
   void take(const TokenGap& gap) {
+    const std::int64_t end = frame_ + gap.frames;
     const auto frame = static_cast<std::size_t>(header_.frame_samples * header_.streams);
-    for (std::uint32_t i = 0; i < gap.frames; ++i) {
-      const bool is_last = i + 1 == gap.frames;
-      write(std::vector<float>(frame), is_last ? gap.padding_samples : 0);
+    for (frame_ = std::clamp(begin_frame_, frame_, end); frame_ < end && !is_done(); ++frame_) {
+      write(std::vector<float>(frame), frame_ + 1 == end ? gap.padding_samples : 0);
     }
-    const std::uint32_t frames_of_segment = gap.first_frame - segment_.first_frame + gap.frames;
-    decoders_.reset(std::int64_t{segment_.origin_frame} + frames_of_segment);
+    frame_ = end;
+    decoders_.reset(segment_.origin_frame + std::max(frame_, begin_frame_));
   }
 
-  void take(const TokenSegmentEnd&) {}
-  void take(const TokenTotals& totals) { totals_ = totals; }
+  void take(const TokenSegmentEnd& end) { segment_start_ += end.samples; }
+
+  void take(const TokenTotals& totals) {
+    totals_ = totals;
+    const std::uint64_t last = to_.value_or(from_);
+    if (last < totals.samples || (last == totals.samples && (to_ || from_ == 0))) return;
+    char seconds[32];
+    std::snprintf(seconds, sizeof seconds, "%.3f",
+                  static_cast<double>(totals.samples) / header_.sample_rate_hz);
+    throw NamedError(input_.name(), "ends at " + std::string(seconds) + " s, before the part does");
+  }
+
+  bool is_done() const { return to_ && samples_written_ >= *to_ - from_; }
 
   // `samples` is [samples x streams].
   void write(std::vector<float> samples, int padding_samples) {
     const auto streams = static_cast<std::size_t>(header_.streams);
-    samples.resize(samples.size() - static_cast<std::size_t>(padding_samples) * streams);
-    const std::size_t dropped = std::min<std::size_t>(lead_in_, samples.size() / streams);
+    std::size_t count = samples.size() / streams - static_cast<std::size_t>(padding_samples);
+    const auto dropped = static_cast<std::size_t>(std::min<std::uint64_t>(drop_samples_, count));
+    if (to_) count = std::min<std::uint64_t>(count, dropped + (*to_ - from_ - samples_written_));
+    samples.resize(count * streams);
     samples.erase(samples.begin(),
                   samples.begin() + static_cast<std::ptrdiff_t>(dropped * streams));
-    lead_in_ -= dropped;
+    drop_samples_ -= dropped;
     samples_written_ += samples.size() / streams;
     output_.write(std::move(samples));
     progress_.update(static_cast<double>(samples_written_) / header_.sample_rate_hz);
@@ -134,6 +174,17 @@ class FileDecoder {
   // Of the output, at its rate. The source's own count decides where it is known, so that its rate
   // gives exactly that count back.
   std::int64_t length() const {
+    const std::int64_t end = to_ ? output_position(*to_) : whole_length();
+    return end - std::min(end, output_position(from_));
+  }
+
+  std::int64_t output_position(std::uint64_t sample) const {
+    return static_cast<std::int64_t>(
+        sample_at_rate(sample, static_cast<std::uint32_t>(header_.sample_rate_hz),
+                       static_cast<std::uint32_t>(output_.rate_hz())));
+  }
+
+  std::int64_t whole_length() const {
     const auto samples = static_cast<std::int64_t>(totals_.samples);
     if (output_.rate_hz() == header_.sample_rate_hz) return samples;
     if (header_.source_rate_hz == 0) {
@@ -145,12 +196,18 @@ class FileDecoder {
 
   TokenInput input_;
   const TokenHeader& header_;
+  std::int64_t warm_up_frames_;
   DecoderBank decoders_;
   AudioOutput output_;
   Progress progress_;
+  std::uint64_t from_ = 0;           // the part, in samples of the whole file
+  std::optional<std::uint64_t> to_;  // none: its end
   TokenTotals totals_;
-  TokenSegment segment_;     // the one that is being decoded
-  std::size_t lead_in_ = 0;  // samples still to be dropped
+  TokenSegment segment_;             // the one that is being decoded
+  std::uint64_t segment_start_ = 0;  // samples of the segments before it
+  std::int64_t frame_ = 0;           // of it, the next one
+  std::int64_t begin_frame_ = 0;     // of it, where decoding begins
+  std::uint64_t drop_samples_ = 0;   // still to be dropped
   std::uint64_t samples_written_ = 0;
 };
 

@@ -43,6 +43,10 @@ void EncoderBank::finish(std::vector<std::uint16_t>& codes) {
   gather([this](std::size_t s) { encoders_[s].finish(codes_[s]); }, codes);
 }
 
+void EncoderBank::reset(std::int64_t first_frame) {
+  for (Encoder& encoder : encoders_) encoder.reset(first_frame);
+}
+
 DecoderBank::DecoderBank(const Model& model, const DecoderBankOptions& options)
     : levels_(options.decoder.levels),
       file_levels_(static_cast<std::size_t>(options.file_levels)),

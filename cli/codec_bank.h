@@ -18,6 +18,8 @@ class EncoderBank {
   void push(std::span<const float> interleaved, std::vector<std::uint16_t>& codes);
   // Zero-pads a begun frame and appends its codes.
   void finish(std::vector<std::uint16_t>& codes);
+  // The next sample begins this frame of the stream.
+  void reset(std::int64_t first_frame);
 
  private:
   template <typename Feed>

@@ -10,6 +10,7 @@
 
 #include "cli/audio_format.h"
 #include "cli/level_set.h"
+#include "cli/token_table.h"
 #include "cli/usage_error.h"
 #include "core/codec.h"
 
@@ -54,6 +55,13 @@ struct OutputOptions {
   bool force = false;     // overwrite a regular file
 };
 
+// A part of a recording.
+struct TimeRange {
+  std::optional<double> from_s, to_s;  // none: its beginning and its end
+};
+// Where a time falls, to the nearest sample.
+std::uint64_t sample_at(double seconds, int rate_hz);
+
 struct EncodeOptions {
   std::vector<std::string> inputs;
   OutputOptions output;
@@ -61,6 +69,9 @@ struct EncodeOptions {
   int levels = 0;        // 0: 8, or all of a model that has fewer
   int block_frames = 0;  // 0: 125 into a regular file, 1 into anything else
   Window window = Window::kOffline;
+  TimeRange range;
+  std::optional<double> warm_up_s;  // to begin before a part; none: the receptive field
+  bool verify = false;              // read what was written
 };
 int run_encode(const EncodeOptions& options, const CommonOptions& common);
 
@@ -70,6 +81,8 @@ struct DecodeOptions {
   SinkOptions sink;
   LevelSet levels;
   std::optional<Window> window;  // none: the one that the file was encoded with
+  TimeRange range;
+  std::optional<double> warm_up_s;  // as EncodeOptions
 };
 int run_decode(const DecodeOptions& options, const CommonOptions& common);
 
@@ -94,13 +107,6 @@ struct TestOptions {
 };
 int run_test(const TestOptions& options, const CommonOptions& common);
 
-// A part of a recording.
-struct TimeRange {
-  std::optional<double> from_s, to_s;  // none: its beginning and its end
-};
-// Where a time falls, to the nearest sample.
-std::uint64_t sample_at(double seconds, int rate_hz);
-
 struct CutOptions {
   std::vector<std::string> inputs;
   OutputOptions output;
@@ -115,6 +121,21 @@ struct CatOptions {
   OutputOptions output;
 };
 int run_cat(const CatOptions& options);
+
+struct RepairOptions {
+  std::vector<std::string> inputs;
+  OutputOptions output;
+};
+int run_repair(const RepairOptions& options, const CommonOptions& common);
+
+struct ConvertOptions {
+  std::vector<std::string> inputs;
+  OutputOptions output;
+  std::string format;            // --as; empty: by the output's suffix
+  std::optional<CodeType> type;  // none: the format's usual one
+  std::string like;              // a .mimi file that says what the input does not; empty: Mimi's
+};
+int run_convert(const ConvertOptions& options, const CommonOptions& common);
 
 int run_version(const CommonOptions& common);
 

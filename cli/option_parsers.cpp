@@ -67,6 +67,13 @@ void add_range(CLI::App& app, TimeRange& range) {
              parse_checked_time);
 }
 
+void add_warm_up(CLI::App& app, std::optional<double>& seconds) {
+  add_parsed(app, "--warm-up", "TIME", seconds,
+             "how long before --from to begin (default: as long as the model remembers, for the "
+             "bits of the whole)",
+             parse_checked_time);
+}
+
 void check_range(const TimeRange& range) {
   if (range.to_s && *range.to_s <= range.from_s.value_or(0)) {
     throw UsageError("--to is not after --from");

@@ -41,6 +41,8 @@ CLI::Option* add_seconds(CLI::App& app, const std::string& name, double& seconds
                          const std::string& description);
 // --from and --to.
 void add_range(CLI::App& app, TimeRange& range);
+// --warm-up.
+void add_warm_up(CLI::App& app, std::optional<double>& seconds);
 // Throws UsageError where the range is empty.
 void check_range(const TimeRange& range);
 

@@ -120,10 +120,14 @@ void add_encode(CLI::App& app, Parsed& parsed) {
              "whose attention window: offline (default), moshi-streaming or rust", kWindows);
   add_number(*command, "--block-frames", options.block_frames, 1, kMaxBlockFrames,
              "frames per block (default 125 into a file, 1 into a pipe)");
+  add_range(*command, options.range);
+  add_warm_up(*command, options.warm_up_s);
+  command->add_flag("--verify", options.verify, "read back what was written and compare");
   rate->needs(raw);
   command->get_option("--raw-channels")->needs(raw);
   command->final_callback([&parsed, raw] {
     parsed.encode.source.raw = raw->count() > 0;
+    check_range(parsed.encode.range);
     parsed.chosen = [options = parsed.encode, common = parsed.common] {
       return run_encode(options, common);
     };
@@ -163,8 +167,11 @@ void add_decode(CLI::App& app, Parsed& parsed) {
   add_resampler(*command, options.sink.resampler);
   add_parsed(*command, "--window", "RULE", options.window,
              "offline, moshi-streaming or rust (default: the file's)", kWindows);
+  add_range(*command, options.range);
+  add_warm_up(*command, options.warm_up_s);
   command->final_callback([&parsed, command] {
     finish_sink(*command, parsed.decode.sink);
+    check_range(parsed.decode.range);
     parsed.chosen = [options = parsed.decode, common = parsed.common] {
       return run_decode(options, common);
     };

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "cli/named_error.h"
 
@@ -112,6 +113,16 @@ void OutputFile::overwrite(std::int64_t offset, std::span<const std::uint8_t> by
   const ssize_t written = pwrite(fd_, bytes.data(), bytes.size(), offset);
   if (written < 0) throw_write_error(errno);
   if (static_cast<std::size_t>(written) != bytes.size()) throw_write_error(ENOSPC);
+}
+
+ByteReader OutputFile::reread() {
+  assert(is_regular());
+  flush();
+  if (fsync(fd_) != 0) throw_write_error(errno);
+  posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);  // advice only: reading works without it
+  UniqueFd copy(fcntl(fd_, F_DUPFD_CLOEXEC, 0));
+  if (!copy || lseek(copy.get(), 0, SEEK_SET) < 0) throw_write_error(errno);
+  return {std::move(copy), name_};
 }
 
 void OutputFile::commit() {

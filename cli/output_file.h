@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/byte_reader.h"
 #include "cli/signals.h"
 #include "cli/unique_fd.h"
 
@@ -30,6 +31,8 @@ class OutputFile {
   // Overwrites bytes written before; only where is_regular().
   void overwrite(std::int64_t offset, std::span<const std::uint8_t> bytes);
   void commit();
+  // What was written, from the disk; only where is_regular(). Nothing may be written any more.
+  ByteReader reread();
 
   // Whether it is written beside its place, so that nobody reads it before commit().
   bool is_regular() const { return unfinished_ != nullptr; }

@@ -15,6 +15,23 @@ constexpr const char* kCutExamples =
     "  mimi cut --levels 4 talk.mimi -o small.mimi   the first 4 levels of all of it\n"
     "  mimi cut --from 90 --lead-in 0 talk.mimi      no lead-in: smaller, begins less exactly\n";
 constexpr const char* kCatExamples = "  mimi cat part1.mimi part2.mimi -o whole.mimi\n";
+constexpr const char* kRepairExamples =
+    "  mimi repair broken.mimi               make broken.repaired.mimi of what is whole\n";
+constexpr const char* kConvertExamples =
+    "  mimi convert speech.mimi -o speech.npy        uint16 [levels, frames]\n"
+    "  mimi convert --as safetensors *.mimi          all that the files say goes along\n"
+    "  mimi convert --as mimi codes.npy              from what another program made\n";
+
+const auto kFormats = one_of<std::string>({{"mimi", "mimi"},
+                                           {"npy", "npy"},
+                                           {"safetensors", "safetensors"},
+                                           {"moshi", "moshi"},
+                                           {"codec", "codec"},
+                                           {"text", "text"}});
+const auto kCodeTypes = one_of<CodeType>({{"uint16", CodeType::kUint16},
+                                          {"int16", CodeType::kInt16},
+                                          {"int32", CodeType::kInt32},
+                                          {"int64", CodeType::kInt64}});
 
 void add_test(CLI::App& app, const CommonOptions& common, Command& chosen) {
   auto options = std::make_shared<TestOptions>();
@@ -57,12 +74,52 @@ void add_cat(CLI::App& app, Command& chosen) {
       [options, &chosen] { chosen = [options = *options] { return run_cat(options); }; });
 }
 
+void add_repair(CLI::App& app, const CommonOptions& common, Command& chosen) {
+  auto options = std::make_shared<RepairOptions>();
+  CLI::App* command =
+      app.add_subcommand("repair", "Save every whole block of damaged token files.");
+  command->footer(kRepairExamples);
+  command->add_option("IN", options->inputs)->required();
+  add_output(*command, options->output,
+             "output (default: IN with the suffix .repaired.mimi; - for stdin's)");
+  add_out_dir(*command, options->output);
+  command->final_callback([options, &common, &chosen] {
+    chosen = [options = *options, common] { return run_repair(options, common); };
+  });
+}
+
+void add_convert(CLI::App& app, const CommonOptions& common, Command& chosen) {
+  auto options = std::make_shared<ConvertOptions>();
+  CLI::App* command =
+      app.add_subcommand("convert", "Turn token files into other formats, and back.");
+  command->footer(kConvertExamples);
+  command->add_option("IN", options->inputs)->required();
+  add_output(*command, options->output,
+             "output (default: IN with the format's suffix; - for stdin's)");
+  add_out_dir(*command, options->output);
+  add_parsed(*command, "--as", "FORMAT", options->format,
+             "mimi, npy, safetensors, moshi (moshi.cpp's .mimi), codec (codec.cpp's .npy) or text "
+             "(default: by the suffix of FILE)",
+             kFormats);
+  add_parsed(*command, "--dtype", "TYPE", options->type,
+             "of npy and safetensors: uint16, int16, int32 or int64", kCodeTypes);
+  command
+      ->add_option("--like", options->like,
+                   "a .mimi file with the model and rates of an input that does not say them")
+      ->type_name("FILE");
+  command->final_callback([options, &common, &chosen] {
+    chosen = [options = *options, common] { return run_convert(options, common); };
+  });
+}
+
 }  // namespace
 
 void add_token_tools(CLI::App& app, const CommonOptions& common, Command& chosen) {
   add_test(app, common, chosen);
   add_cut(app, chosen);
   add_cat(app, chosen);
+  add_repair(app, common, chosen);
+  add_convert(app, common, chosen);
 }
 
 }  // namespace mimi::cli

@@ -6,11 +6,10 @@
 
 namespace mimi::cli {
 
-// What TokenWriter and cut_tokens() write to. Whoever reads a pipe has all of it at once.
+// What TokenWriter and cut_tokens() write to.
 TokenWriter::Sink token_sink(OutputFile& file);
 
-// Frames of a block: `asked`, or else a full block into a file and one into a pipe, whose reader
-// should not wait for a block to fill.
-int block_frames(int asked, const OutputFile& file);
+// Reads what was written and throws where it is not whole or has other totals.
+void verify_tokens(OutputFile& file, const TokenTotals& written);
 
 }  // namespace mimi::cli

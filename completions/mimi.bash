@@ -6,7 +6,7 @@ _mimi() {
   compopt -o filenames 2>/dev/null
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      encode | decode | roundtrip | bench | info | test | cut | cat)
+      encode | decode | roundtrip | bench | info | test | cut | cat | repair | convert)
         command=$word
         break
         ;;
@@ -14,10 +14,13 @@ _mimi() {
   done
 
   case $previous in
+    --as) _mimi_words 'mimi npy safetensors moshi codec text' ;;
     --channels) _mimi_words 'mix left right keep' ;;
+    --dtype) _mimi_words 'uint16 int16 int32 int64' ;;
     --format) _mimi_words 's16 s24 f32' ;;
     --isa) _mimi_words 'portable avx2 avx512 neon' ;;
     --compare) _mimi_files json ;;
+    --like) _mimi_files mimi ;;
     --model) _mimi_files safetensors ;;
     --out-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     --output | -o) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
@@ -25,7 +28,7 @@ _mimi() {
     --resampler) _mimi_words 'best medium fast' ;;
     --window) _mimi_words 'offline moshi-streaming rust' ;;
     --block-frames | --fall | --from | --lead-in | --levels | -l | --rate | --raw-channels) COMPREPLY=() ;;
-    --runs | --seconds | --threads | --to) COMPREPLY=() ;;
+    --runs | --seconds | --threads | --to | --warm-up) COMPREPLY=() ;;
     *) _mimi_argument ;;
   esac
 }
@@ -35,11 +38,11 @@ _mimi_argument() {
   case $command in
     encode)
       options+=' -o --output -f --force --out-dir -l --levels --channels --raw-channels --raw --rate'
-      options+=' --resampler --window --block-frames'
+      options+=' --resampler --window --block-frames --from --to --warm-up --verify'
       ;;
     decode)
       options+=' -o --output -f --force --out-dir -l --levels --rate --format --raw --resampler'
-      options+=' --window'
+      options+=' --window --from --to --warm-up'
       ;;
     roundtrip)
       options+=' -o --output -f --force -l --levels --channels --raw-channels --rate --format --raw'
@@ -49,11 +52,13 @@ _mimi_argument() {
     info) options+=' --json' ;;
     cut) options+=' -o --output -f --force --out-dir --from --to -l --levels --lead-in' ;;
     cat) options+=' -o --output -f --force' ;;
+    repair) options+=' -o --output -f --force --out-dir' ;;
+    convert) options+=' -o --output -f --force --out-dir --as --dtype --like' ;;
   esac
   case $current:$command in
     -*) _mimi_words "$options" ;;
-    *:decode | *:info | *:test | *:cut | *:cat) _mimi_files mimi ;;
-    *:) _mimi_words 'encode decode roundtrip bench info test cut cat' ;;
+    *:decode | *:info | *:test | *:cut | *:cat | *:repair) _mimi_files mimi ;;
+    *:) _mimi_words 'encode decode roundtrip bench info test cut cat repair convert' ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
   esac
 }

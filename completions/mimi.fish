@@ -17,8 +17,10 @@ complete -c mimi -n __fish_use_subcommand -a info -d 'Show and check .mimi files
 complete -c mimi -n __fish_use_subcommand -a test -d 'Verify every checksum of .mimi files'
 complete -c mimi -n __fish_use_subcommand -a cut -d 'Take a part of .mimi files'
 complete -c mimi -n __fish_use_subcommand -a cat -d 'Join .mimi files'
+complete -c mimi -n __fish_use_subcommand -a repair -d 'Save what is whole of damaged .mimi files'
+complete -c mimi -n __fish_use_subcommand -a convert -d 'Turn .mimi files into other formats, and back'
 
-set -l writing '__fish_seen_subcommand_from encode decode roundtrip cut cat'
+set -l writing '__fish_seen_subcommand_from encode decode roundtrip cut cat repair convert'
 complete -c mimi -n $writing -s o -l output -r -F -d 'Output'
 complete -c mimi -n $writing -s f -l force -d 'Overwrite existing files'
 
@@ -31,7 +33,7 @@ complete -c mimi -n $coding -l window -x -a 'offline moshi-streaming rust' -d 'A
 set -l levelled '__fish_seen_subcommand_from encode decode roundtrip bench cut'
 complete -c mimi -n $levelled -s l -l levels -x -d 'Codebooks per frame'
 
-set -l many '__fish_seen_subcommand_from encode decode cut'
+set -l many '__fish_seen_subcommand_from encode decode cut repair convert'
 complete -c mimi -n $many -l out-dir -x -a '(__fish_complete_directories)' -d 'Folder for outputs'
 
 set -l listening '__fish_seen_subcommand_from encode roundtrip'
@@ -41,10 +43,19 @@ complete -c mimi -n $listening -l raw-channels -x -d 'Channels of headerless inp
 set -l sounding '__fish_seen_subcommand_from decode roundtrip'
 complete -c mimi -n $sounding -l format -x -a 's16 s24 f32' -d 'Samples of the output'
 
-set -l ranged '__fish_seen_subcommand_from cut'
+set -l ranged '__fish_seen_subcommand_from encode decode cut'
 complete -c mimi -n $ranged -l from -x -d 'Where to begin'
 complete -c mimi -n $ranged -l to -x -d 'Where to end'
 complete -c mimi -n '__fish_seen_subcommand_from cut' -l lead-in -x -d 'What to keep before the part'
+
+set -l seeking '__fish_seen_subcommand_from encode decode'
+complete -c mimi -n $seeking -l warm-up -x -d 'How long before --from to begin'
+complete -c mimi -n '__fish_seen_subcommand_from encode' -l verify -d 'Read back what was written'
+
+set -l converting '__fish_seen_subcommand_from convert'
+complete -c mimi -n $converting -l as -x -a 'mimi npy safetensors moshi codec text' -d 'Format'
+complete -c mimi -n $converting -l dtype -x -a 'uint16 int16 int32 int64' -d 'Type of codes'
+complete -c mimi -n $converting -l like -r -F -d 'File with the model and rates'
 
 complete -c mimi -n '__fish_seen_subcommand_from encode' -l block-frames -x -d 'Frames per block'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l runs -x -d 'Runs to take the median of'
@@ -54,5 +65,5 @@ complete -c mimi -n '__fish_seen_subcommand_from bench' -l compare -r -F -d 'Fig
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l fall -x -d 'Percent that a figure may fall'
 complete -c mimi -n '__fish_seen_subcommand_from bench info' -l json -d 'Print JSON'
 
-complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip bench' -F
-complete -c mimi -n '__fish_seen_subcommand_from decode info test cut cat' -k -a '(__fish_complete_suffix .mimi)'
+complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip bench convert' -F
+complete -c mimi -n '__fish_seen_subcommand_from decode info test cut cat repair' -k -a '(__fish_complete_suffix .mimi)'

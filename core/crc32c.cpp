@@ -80,7 +80,27 @@ bool has_instruction() {
 }
 #endif
 
+// Of polynomials over GF(2) modulo the checksum's, whose bit 31 is the constant term.
+std::uint32_t multiply(std::uint32_t a, std::uint32_t b) {
+  std::uint32_t product = 0;
+  for (int bit = 31; bit >= 0; --bit) {
+    if ((a >> bit & 1) != 0) product ^= b;
+    b = (b >> 1) ^ ((b & 1) != 0 ? kPolynomial : 0);
+  }
+  return product;
+}
+
 }  // namespace
+
+std::uint32_t crc32c_of_end(std::uint32_t a, std::uint32_t a_and_b, std::uint64_t bytes_of_b) {
+  // As many bytes multiply what came before them by a power of x, found by repeated squares.
+  std::uint32_t power = 0x80000000U >> 8;  // x^8: one byte
+  for (; bytes_of_b > 0; bytes_of_b >>= 1) {
+    if ((bytes_of_b & 1) != 0) a = multiply(a, power);
+    power = multiply(power, power);
+  }
+  return a_and_b ^ a;
+}
 
 std::uint32_t crc32c(std::uint32_t crc, std::span<const std::byte> bytes) {
 #if defined(__x86_64__)

@@ -14,4 +14,7 @@ std::uint32_t crc32c(std::uint32_t crc, std::span<const std::byte> bytes);
 // The same without the instruction that some machines have for it, to hold that to.
 std::uint32_t crc32c_portable(std::uint32_t crc, std::span<const std::byte> bytes);
 
+// The checksum of b alone, from those of a and of a followed by b.
+std::uint32_t crc32c_of_end(std::uint32_t a, std::uint32_t a_and_b, std::uint64_t bytes_of_b);
+
 }  // namespace mimi

@@ -88,7 +88,7 @@ class Usage(CliTest):
         commands = re.findall(r"^  (\w+)", re.search(r"Commands:\n((  .*\n)+)", overview.decode())[1],
                               re.MULTILINE)
         self.assertEqual(commands, ["encode", "decode", "roundtrip", "bench", "info", "test", "cut",
-                                    "cat"])
+                                    "cat", "repair", "convert"])
         for command in commands:
             with self.subTest(command):
                 text = self.mimi(command, "--help", out=None).decode()

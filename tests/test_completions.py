@@ -7,7 +7,8 @@ import unittest
 
 MIMI = os.environ["MIMI_BIN"]
 COMPLETIONS = os.path.join(os.environ["MIMI_SOURCE_DIR"], "completions")
-COMMANDS = ("encode", "decode", "roundtrip", "bench", "info", "test", "cut", "cat")
+COMMANDS = ("encode", "decode", "roundtrip", "bench", "info", "test", "cut", "cat", "repair",
+            "convert")
 
 BASH = """
 source "$1/mimi.bash"

@@ -52,4 +52,18 @@ TEST_CASE("crc32c is its definition at every length, alignment and cut") {
   }
 }
 
+TEST_CASE("the checksum of an end follows from those of the whole and the front") {
+  std::vector<std::byte> data;
+  for (std::uint32_t i = 0; i < 3000; ++i) data.push_back(static_cast<std::byte>(i * 167 % 251));
+  const std::span<const std::byte> all(data);
+  for (std::size_t size = 0; size <= data.size(); size += 1 + size / 8) {
+    for (std::size_t end = 0; end <= size; end += 1 + end / 8) {
+      const std::uint32_t front = mimi::crc32c(0, all.first(size - end));
+      const std::uint32_t whole = mimi::crc32c(0, all.first(size));
+      REQUIRE(mimi::crc32c_of_end(front, whole, end) ==
+              mimi::crc32c(0, all.subspan(size - end, end)));
+    }
+  }
+}
+
 }  // namespace

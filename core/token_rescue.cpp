@@ -1,0 +1,400 @@
+#include "core/token_rescue.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include "core/byte_order.h"
+#include "core/crc32c.h"
+#include "core/token_edit.h"
+
+namespace mimi {
+namespace {
+
+// What Mimi's files have, where no header says it.
+constexpr int kMimiRateHz = 24000;
+constexpr int kMimiFrameSamples = 1920;
+
+struct Candidate {
+  RecordType type;
+  std::uint64_t begin, end;  // of the record, its checksum included
+};
+
+bool is_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
+
+// Everything that looks like a record and is not longer than the file.
+std::vector<Candidate> find_candidates(std::span<const std::byte> file) {
+  const auto sync = std::as_bytes(std::span(kRecordSync));
+  std::vector<Candidate> found;
+  for (auto at = file.begin();; ++at) {
+    at = std::search(at, file.end(), sync.begin(), sync.end());
+    if (static_cast<std::size_t>(file.end() - at) < kRecordPrefixBytes) return found;
+    const auto begin = static_cast<std::uint64_t>(at - file.begin());
+    LittleEndianParser parser(file.subspan(begin + sync.size()));
+    const auto type = static_cast<char>(parser.u8());
+    const std::uint64_t end = begin + kRecordPrefixBytes + parser.u16() + kRecordCrcBytes;
+    if (is_letter(type) && end <= file.size()) {
+      found.push_back({.type = static_cast<RecordType>(type), .begin = begin, .end = end});
+    }
+  }
+}
+
+// The checksums of a file's first bytes, for the numbers of bytes that are asked for. Forged bytes
+// can hold a record at every sixth byte, each 64 KB long; from these sums, none needs to be read.
+class FrontSums {
+ public:
+  FrontSums(std::span<const std::byte> file, std::span<const Candidate> candidates) {
+    for (const Candidate& candidate : candidates) {
+      sums_.emplace_back(candidate.begin, 0);
+      sums_.emplace_back(candidate.end - kRecordCrcBytes, 0);
+    }
+    std::ranges::sort(sums_);
+    std::uint64_t done = 0;
+    std::uint32_t crc = 0;
+    for (auto& [bytes, sum] : sums_) {
+      crc = crc32c(crc, file.subspan(done, bytes - done));
+      done = bytes;
+      sum = crc;
+    }
+  }
+  std::uint32_t of_first(std::uint64_t bytes) const {
+    return std::ranges::lower_bound(sums_, std::pair(bytes, std::uint32_t{0}))->second;
+  }
+
+ private:
+  std::vector<std::pair<std::uint64_t, std::uint32_t>> sums_;
+};
+
+std::optional<TokenHeader> whole_header(std::span<const WholeRecord> records) {
+  for (const WholeRecord& record : records) {
+    if (record.type != RecordType::kHeader) continue;
+    try {
+      return parse_header(record.payload);
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): of another version; there may be more
+    }
+  }
+  return std::nullopt;
+}
+
+// A header that fits the first block.
+std::optional<TokenHeader> header_of_blocks(std::span<const WholeRecord> records) {
+  for (const WholeRecord& record : records) {
+    if (record.type != RecordType::kBlock || record.payload.size() < kBlockPrefixBytes) continue;
+    LittleEndianParser parser(record.payload.subspan(11));
+    TokenHeader header;
+    header.sample_rate_hz = kMimiRateHz;
+    header.frame_samples = kMimiFrameSamples;
+    header.levels = parser.u8();
+    const int bits = parser.u8();
+    header.streams = parser.u8();
+    if (bits < 1 || bits > 16) continue;
+    header.codebook_size = 1 << bits;
+    try {
+      check_header(header);
+      return header;
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the next block may be better
+    }
+  }
+  return std::nullopt;
+}
+
+struct SavedBlock {
+  int frames;
+  int padding_samples;
+  std::vector<std::uint16_t> codes;
+};
+
+struct SavedGap {
+  TokenGap gap;
+  bool is_new;
+};
+
+struct SavedSegment {
+  TokenSegment start;
+  std::vector<std::variant<SavedBlock, SavedGap>> content;
+  std::uint32_t frames = 0;
+  int padding_samples = 0;                      // of the last frame
+  std::optional<std::uint64_t> source_samples;  // none: its end was lost
+};
+
+// Takes the whole records in the order of the file, and fills what is missing between them.
+class Rescuer {
+ public:
+  Rescuer(const TokenHeader& header, TokenRescue& report) : header_(header), report_(report) {}
+
+  void take(const WholeRecord& record) {
+    try {
+      if (record.type == RecordType::kSegment && record.payload.size() == kSegmentBytes) {
+        take(parse_segment(record.payload));
+      } else if (record.type == RecordType::kBlock) {
+        take(parse_block(header_, record.payload, codes_));
+      } else if (record.type == RecordType::kGap && record.payload.size() == kGapBytes) {
+        take(parse_gap(record.payload));
+      } else if (record.type == RecordType::kSegmentEnd &&
+                 record.payload.size() == kSegmentEndBytes) {
+        take(parse_segment_end(record.payload));
+      } else if (record.type == RecordType::kTotals && record.payload.size() == kTotalsBytes) {
+        take(parse_trailer(record.payload).totals);
+      }
+    } catch (const Error&) {
+      ++report_.foreign_records;
+    }
+  }
+
+  void finish() {
+    if (is_open_) close(std::nullopt);
+  }
+
+  std::vector<SavedSegment>& segments() { return segments_; }
+  int largest_block_frames() const { return std::max(1, largest_block_frames_); }
+
+ private:
+  std::uint64_t frame_samples() const { return static_cast<std::uint64_t>(header_.frame_samples); }
+  SavedSegment& segment() { return segments_.back(); }
+  // Throws what take() counts.
+  static void expect(bool holds) {
+    if (!holds) throw Error("contradicts the records before");
+  }
+
+  void take(const TokenSegment& start) {
+    expect(start.first_frame >= next_frame_ && start.number >= next_segment_);
+    if (is_open_) {
+      add_lost(start.first_frame - next_frame_, std::nullopt, 0);
+      close(std::nullopt);
+    } else if (start.first_frame > next_frame_) {
+      open_guess();
+      add_lost(start.first_frame - next_frame_, std::nullopt, 0);
+      close(std::nullopt);
+    }
+    open(start);
+    next_segment_ = start.number + 1;
+  }
+
+  void take(const TokenBlock& block) {
+    for (const std::uint16_t code : block.codes) expect(code < header_.codebook_size);
+    check_frames(block.first_frame, static_cast<std::uint32_t>(block.frames),
+                 block.padding_samples);
+    make_room(block.number, block.first_frame);
+    segment().content.emplace_back(SavedBlock{.frames = block.frames,
+                                              .padding_samples = block.padding_samples,
+                                              .codes = {block.codes.begin(), block.codes.end()}});
+    advance(1, static_cast<std::uint32_t>(block.frames), block.padding_samples);
+    largest_block_frames_ = std::max(largest_block_frames_, block.frames);
+    ++report_.saved_blocks;
+  }
+
+  void take(const TokenGap& gap) {
+    check_frames(gap.first_frame, gap.frames, gap.padding_samples);
+    expect(gap.blocks > 0 && gap.frames >= gap.blocks &&
+           gap.frames <= std::uint64_t{gap.blocks} * kMaxBlockFrames);
+    make_room(gap.first_block, gap.first_frame);
+    segment().content.emplace_back(SavedGap{.gap = gap, .is_new = false});
+    advance(gap.blocks, gap.frames, gap.padding_samples);
+  }
+
+  void take(const TokenSegmentEnd& end) {
+    const bool guessed = !is_open_;
+    expect(guessed ? end.frames > 0 && end.number >= next_segment_
+                   : end.number + 1 >= next_segment_);
+    const std::uint32_t frames = guessed ? 0 : segment().frames;
+    expect(end.frames >= frames);
+    const std::uint64_t samples = end.frames * frame_samples();
+    expect(end.samples <= samples && end.source_samples <= kMaxTokenSamples);
+    check_frames(next_frame_, end.frames - frames, 0);
+    if (guessed) open_guess();
+    const bool has_last_block = end.frames == frames;
+    std::uint64_t dropped = samples - end.samples;
+    if (!has_last_block) {
+      // The lead-in was not lost with the last block.
+      const std::uint64_t lead_in = start_is_guess_ ? 0 : segment().start.lead_in_samples;
+      const auto padding =
+          static_cast<int>(std::min(dropped - std::min(lead_in, dropped), frame_samples() - 1));
+      add_lost(end.frames - frames, std::nullopt, padding);
+    }
+    if (start_is_guess_) {
+      dropped -= std::min<std::uint64_t>(dropped, static_cast<unsigned>(segment().padding_samples));
+      segment().start.lead_in_samples = static_cast<std::uint32_t>(dropped);
+    }
+    close(end.source_samples);
+  }
+
+  void take(const TokenTotals& totals) {
+    if (totals.frames <= next_frame_) return;
+    if (!is_open_) open_guess();
+    add_lost(totals.frames - next_frame_, std::nullopt, 0);
+  }
+
+  void check_frames(std::uint32_t first, std::uint32_t frames, int padding) const {
+    expect(first >= next_frame_ && frames <= 0xFFFFFFFFU - first);
+    expect(padding < header_.frame_samples);
+  }
+
+  void open(const TokenSegment& start) {
+    SavedSegment& saved = segments_.emplace_back();
+    saved.start = start;
+    if (header_.source_rate_hz != 0) saved.start.source_rate_hz = header_.source_rate_hz;
+    is_open_ = true;
+    start_is_guess_ = false;
+  }
+  // Of a segment whose record was lost.
+  void open_guess() {
+    open({});
+    start_is_guess_ = true;
+    ++next_segment_;
+    ++report_.lost_segments;
+  }
+
+  void close(std::optional<std::uint64_t> source_samples) {
+    segment().source_samples = source_samples;
+    if (!source_samples) ++report_.lost_ends;
+    is_open_ = false;
+  }
+
+  // Opens a segment and adds a gap, so that the next record can be this one.
+  void make_room(std::uint32_t block, std::uint32_t frame) {
+    if (is_open_ && segment().padding_samples != 0) close(std::nullopt);
+    if (!is_open_) open_guess();
+    std::optional<std::uint32_t> blocks;
+    if (block >= next_block_) blocks = block - next_block_;
+    add_lost(frame - next_frame_, blocks, 0);
+    next_block_ = block;
+  }
+
+  void add_lost(std::uint32_t frames, std::optional<std::uint32_t> blocks, int padding) {
+    if (frames == 0) return;
+    // After padding there can only be another segment.
+    if (segment().padding_samples != 0) {
+      close(std::nullopt);
+      open_guess();
+    }
+    const auto usual = static_cast<std::uint32_t>(largest_block_frames());
+    const std::uint32_t fewest = frames / kMaxBlockFrames + (frames % kMaxBlockFrames != 0 ? 1 : 0);
+    const std::uint32_t likely = frames / usual + (frames % usual != 0 ? 1 : 0);
+    const TokenGap gap = {.blocks = std::clamp(blocks.value_or(likely), fewest, frames),
+                          .frames = frames,
+                          .padding_samples = padding};
+    segment().content.emplace_back(SavedGap{.gap = gap, .is_new = true});
+    advance(gap.blocks, frames, padding);
+  }
+
+  void advance(std::uint32_t blocks, std::uint32_t frames, int padding) {
+    next_block_ += blocks;
+    next_frame_ += frames;
+    segment().frames += frames;
+    segment().padding_samples = padding;
+  }
+
+  const TokenHeader& header_;
+  TokenRescue& report_;
+  std::vector<SavedSegment> segments_;
+  std::vector<std::uint16_t> codes_;
+  bool is_open_ = false;
+  bool start_is_guess_ = false;
+  std::uint32_t next_segment_ = 0;
+  std::uint32_t next_block_ = 0;
+  std::uint32_t next_frame_ = 0;
+  int largest_block_frames_ = 0;
+};
+
+std::uint64_t samples_of(const TokenHeader& header, const SavedSegment& segment) {
+  const std::uint64_t samples = segment.frames * static_cast<std::uint64_t>(header.frame_samples);
+  const std::uint64_t dropped =
+      segment.start.lead_in_samples + static_cast<std::uint64_t>(segment.padding_samples);
+  return samples - std::min(samples, dropped);
+}
+
+// A segment whose end was lost takes what the header's count leaves for it, or as many source
+// samples as its own samples last.
+void guess_source_samples(TokenHeader& header, std::vector<SavedSegment>& segments) {
+  std::uint64_t known = 0;
+  std::vector<SavedSegment*> unknown;
+  for (SavedSegment& segment : segments) {
+    if (segment.source_samples) known += *segment.source_samples;
+    if (!segment.source_samples) unknown.push_back(&segment);
+  }
+  const std::uint64_t all = header.source_samples.value_or(0);
+  for (SavedSegment* segment : unknown) {
+    segment->source_samples =
+        unknown.size() == 1 && all > known
+            ? all - known
+            : sample_at_rate(samples_of(header, *segment),
+                             static_cast<std::uint32_t>(header.sample_rate_hz),
+                             segment->start.source_rate_hz);
+    known += *segment->source_samples;
+  }
+  if (header.source_samples != known) header.source_samples.reset();
+}
+
+// As the segment was lost, its lead-in may be more than the frames that are left.
+void bound_lead_in(const TokenHeader& header, SavedSegment& segment) {
+  const std::uint64_t samples = segment.frames * static_cast<std::uint64_t>(header.frame_samples) -
+                                static_cast<std::uint64_t>(segment.padding_samples);
+  segment.start.lead_in_samples =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(segment.start.lead_in_samples, samples));
+}
+
+void write_segment(const SavedSegment& segment, TokenWriter& writer, std::vector<TokenGap>& lost,
+                   std::uint32_t& first_frame) {
+  writer.begin_segment(segment.start);
+  for (const auto& item : segment.content) {
+    if (const auto* block = std::get_if<SavedBlock>(&item)) {
+      writer.write(block->codes, block->padding_samples);
+      first_frame += static_cast<std::uint32_t>(block->frames);
+    } else {
+      const auto& [gap, is_new] = std::get<SavedGap>(item);
+      writer.write_gap(gap);
+      if (is_new) lost.push_back(gap);
+      if (is_new) lost.back().first_frame = first_frame;
+      first_frame += gap.frames;
+    }
+  }
+  writer.end_segment(segment.start.source_rate_hz == 0 ? 0 : *segment.source_samples);
+}
+
+}  // namespace
+
+std::vector<WholeRecord> find_records(std::span<const std::byte> file) {
+  const std::vector<Candidate> candidates = find_candidates(file);
+  const FrontSums sums(file, candidates);
+  std::vector<WholeRecord> records;
+  std::uint64_t end_of_last = 0;
+  for (const auto& [type, begin, end] : candidates) {
+    if (begin < end_of_last) continue;  // within a whole record
+    const std::uint64_t summed = end - kRecordCrcBytes - begin;
+    const std::uint32_t stored = LittleEndianParser(file.subspan(begin + summed)).u32();
+    const std::uint32_t front = sums.of_first(begin), whole = sums.of_first(begin + summed);
+    if (crc32c_of_end(front, whole, summed) != stored) continue;
+    records.push_back(
+        {.type = type,
+         .offset = begin,
+         .payload = file.subspan(begin + kRecordPrefixBytes, summed - kRecordPrefixBytes)});
+    end_of_last = end;
+  }
+  return records;
+}
+
+TokenRescue rescue_tokens(std::span<const std::byte> file, const TokenWriter::Sink& out) {
+  TokenRescue report;
+  const std::vector<WholeRecord> records = find_records(file);
+  std::optional<TokenHeader> header = whole_header(records);
+  report.has_header = header.has_value();
+  if (!header) header = header_of_blocks(records);
+  if (!header) throw Error("holds neither a whole header nor a whole block of a .mimi file");
+
+  Rescuer rescuer(*header, report);
+  for (const WholeRecord& record : records) rescuer.take(record);
+  rescuer.finish();
+  guess_source_samples(*header, rescuer.segments());
+
+  TokenWriter writer(out, *header, rescuer.largest_block_frames());
+  std::uint32_t first_frame = 0;
+  for (SavedSegment& segment : rescuer.segments()) {
+    bound_lead_in(*header, segment);
+    write_segment(segment, writer, report.lost, first_frame);
+  }
+  report.totals = writer.finish();
+  return report;
+}
+
+}  // namespace mimi

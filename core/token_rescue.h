@@ -1,0 +1,39 @@
+// What is left of a damaged token file, as core/FORMAT.md says that it can be saved.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/token_file.h"
+#include "core/token_record.h"
+
+namespace mimi {
+
+// A record whose sync, length and checksum are right.
+struct WholeRecord {
+  RecordType type;
+  std::uint64_t offset;
+  std::span<const std::byte> payload;
+};
+
+// All of them, wherever they stand, in a time that grows with the length alone, whatever the bytes
+// are.
+std::vector<WholeRecord> find_records(std::span<const std::byte> file);
+
+struct TokenRescue {
+  bool has_header = true;             // else it was made from the blocks, with Mimi's rates
+  std::uint32_t saved_blocks = 0;     // whole ones
+  std::uint32_t lost_segments = 0;    // records of segments: origin and lead-in are then guesses
+  std::uint32_t lost_ends = 0;        // ends of segments: the source's length is then a guess
+  std::uint32_t foreign_records = 0;  // whole, but contradict those before: left out
+  std::vector<TokenGap> lost;  // in the numbers of what was written, gaps from before left out
+  TokenTotals totals;          // of what was written
+};
+
+// Writes a whole file of every whole block, with gaps for the others. Throws where there is neither
+// a header nor a block.
+TokenRescue rescue_tokens(std::span<const std::byte> file, const TokenWriter::Sink& out);
+
+}  // namespace mimi

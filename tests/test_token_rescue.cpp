@@ -1,0 +1,278 @@
+#include "core/token_rescue.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+#include <variant>
+
+#include "tests/files.h"
+#include "tests/token_samples.h"
+
+namespace mimi::test {
+namespace {
+
+struct Rescued {
+  Bytes file;
+  TokenRescue report;
+};
+
+Rescued rescue(std::span<const std::byte> file) {
+  Rescued rescued;
+  rescued.report = rescue_tokens(file, sink_to(rescued.file));
+  return rescued;
+}
+
+// No code has this value.
+constexpr std::uint16_t kLost = 65535;
+
+// All codes, those of lost frames being kLost. Fails where the file is not whole.
+Codes codes_of(const Bytes& file) {
+  Codes codes;
+  TokenReader reader(source_of(file));
+  while (const auto record = reader.next()) {
+    if (const auto* gap = std::get_if<TokenGap>(&*record)) {
+      codes.insert(codes.end(), gap->frames * reader.header().frame_codes(), kLost);
+    } else if (const auto* block = std::get_if<TokenBlock>(&*record)) {
+      codes.insert(codes.end(), block->codes.begin(), block->codes.end());
+    }
+  }
+  return codes;
+}
+
+// 30 s of 8 levels in 15 blocks, 512 samples of padding.
+Bytes half_a_minute() {
+  TokenHeader header = made_up_header();
+  header.source_rate_hz = 24000;
+  header.source_samples = 375 * 1920 - 512;
+  Bytes file;
+  TokenWriter writer(sink_to(file), header, 25);
+  writer.begin_segment();
+  writer.write(made_up_codes(375 * 8, 2048), 512);
+  writer.end_segment(375 * 1920 - 512);
+  writer.finish();
+  return file;
+}
+
+// Where each block's record stands, and which of all codes it has.
+struct Place {
+  std::size_t begin, end;
+  std::size_t first_code, codes;
+};
+std::vector<Place> block_places(const Bytes& file) {
+  std::vector<Place> places;
+  TokenReader reader(source_of(file));
+  while (const auto record = reader.next()) {
+    const auto end = static_cast<std::size_t>(reader.offset());
+    if (const auto* block = std::get_if<TokenBlock>(&*record)) {
+      const std::size_t bytes = 10 + block_payload_bytes(reader.header(), block->frames);
+      const std::size_t first_code = block->first_frame * reader.header().frame_codes();
+      places.push_back({end - bytes, end, first_code, block->codes.size()});
+    }
+  }
+  return places;
+}
+
+// All codes but those of the block that has the byte `hit`.
+Codes without_block(Codes codes, const std::vector<Place>& blocks, std::size_t hit) {
+  for (const Place& block : blocks) {
+    if (hit < block.begin || hit >= block.end) continue;
+    std::fill_n(codes.begin() + static_cast<std::ptrdiff_t>(block.first_code), block.codes, kLost);
+  }
+  return codes;
+}
+
+TEST_CASE("of a whole file everything is saved") {
+  for (const Bytes& file :
+       {example_file(), segmented_file(), half_a_minute(), token_file(made_up_header(), {}, 125)}) {
+    const Rescued rescued = rescue(file);
+    CHECK(rescued.file == file);
+    CHECK(rescued.report.has_header);
+    CHECK(rescued.report.lost.empty());
+    CHECK(rescued.report.foreign_records + rescued.report.lost_segments +
+              rescued.report.lost_ends ==
+          0);
+  }
+}
+
+TEST_CASE("any flipped bit of 30 s is found, and every other block is saved") {
+  Bytes file = half_a_minute();
+  const Codes codes = codes_of(file);
+  const std::vector<Place> blocks = block_places(file);
+  REQUIRE(blocks.size() == 15);
+  for (std::size_t bit = 0; bit < 8 * file.size(); ++bit) {
+    CAPTURE(bit);
+    const auto flip = static_cast<std::byte>(1U << (bit % 8));
+    file[bit / 8] ^= flip;
+    REQUIRE(error_of([&] { read_token_info(source_of(file)); }) != "no error");
+    const Rescued rescued = rescue(file);
+    REQUIRE(codes_of(rescued.file) == without_block(codes, blocks, bit / 8));
+    REQUIRE(rescued.report.totals.samples == 375 * 1920 - 512);
+    REQUIRE(rescued.report.totals.source_samples == 375 * 1920 - 512);
+    file[bit / 8] ^= flip;
+  }
+}
+
+TEST_CASE("any flipped bit of several segments leaves every other block in its place") {
+  Bytes file = segmented_file();
+  const Codes codes = codes_of(file);
+  const std::vector<Place> blocks = block_places(file);
+  const std::uint64_t samples = read_token_info(source_of(file)).totals.samples;
+  for (std::size_t bit = 0; bit < 8 * file.size(); ++bit) {
+    CAPTURE(bit);
+    const auto flip = static_cast<std::byte>(1U << (bit % 8));
+    file[bit / 8] ^= flip;
+    const Rescued rescued = rescue(file);
+    REQUIRE(codes_of(rescued.file) == without_block(codes, blocks, bit / 8));
+    REQUIRE(rescued.report.totals.segments == 2);
+    REQUIRE(rescued.report.totals.samples == samples);
+    file[bit / 8] ^= flip;
+  }
+}
+
+TEST_CASE("a file cut off at any byte is found, and every whole block of it is saved") {
+  const Bytes file = half_a_minute();
+  const Codes codes = codes_of(file);
+  const std::vector<Place> blocks = block_places(file);
+  const std::size_t header_end = 9 + 10 + 37 + 11 + 2;  // signature, record, fields, name, texts
+  for (std::size_t size = 0; size < file.size(); ++size) {
+    CAPTURE(size);
+    const Bytes left(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(size));
+    REQUIRE(error_of([&] { read_token_info(source_of(left)); }) != "no error");
+    if (size < header_end) {
+      REQUIRE(error_of([&] { rescue(left); }) ==
+              "holds neither a whole header nor a whole block of a .mimi file");
+      continue;
+    }
+    std::size_t whole = 0;
+    for (const Place& block : blocks) {
+      if (block.end <= size) whole = block.first_code + block.codes;
+    }
+    const Codes saved = codes_of(rescue(left).file);
+    REQUIRE(saved.size() >= whole);
+    REQUIRE(std::equal(saved.begin(), saved.begin() + static_cast<std::ptrdiff_t>(whole),
+                       codes.begin()));
+    // Where the end of the segment is whole, it tells how much was there.
+    for (std::size_t i = whole; i < saved.size(); ++i) REQUIRE(saved[i] == kLost);
+  }
+}
+
+TEST_CASE("a run of damage costs the blocks that it touches") {
+  const Bytes file = half_a_minute();
+  const Codes codes = codes_of(file);
+  const std::vector<Place> blocks = block_places(file);
+  // Bytes that are zeroed, from the middle of block 3 to that of block 6.
+  Bytes damaged = file;
+  std::fill(damaged.begin() + static_cast<std::ptrdiff_t>(blocks[3].begin + 40),
+            damaged.begin() + static_cast<std::ptrdiff_t>(blocks[6].begin + 40), std::byte{0});
+  const Rescued zeroed = rescue(damaged);
+  REQUIRE(zeroed.report.lost.size() == 1);
+  CHECK(zeroed.report.lost[0].first_frame == 75);
+  CHECK(zeroed.report.lost[0].frames == 100);
+  CHECK(zeroed.report.lost[0].blocks == 4);
+  CHECK(zeroed.report.saved_blocks == 11);
+  // The same bytes missing.
+  damaged.erase(damaged.begin() + static_cast<std::ptrdiff_t>(blocks[3].begin + 40),
+                damaged.begin() + static_cast<std::ptrdiff_t>(blocks[6].begin + 40));
+  CHECK(rescue(damaged).file == zeroed.file);
+  // Of the damaged and repaired file, repair finds nothing more.
+  const Rescued again = rescue(zeroed.file);
+  CHECK(again.file == zeroed.file);
+  CHECK(again.report.lost.empty());
+}
+
+TEST_CASE("the second header serves where the first is lost, and blocks where both are") {
+  Bytes file = half_a_minute();
+  const Codes codes = codes_of(file);
+  std::fill_n(file.begin(), 40, std::byte{0x55});
+  const Rescued one_lost = rescue(file);
+  CHECK(one_lost.file == half_a_minute());
+  CHECK(one_lost.report.has_header);
+  std::fill_n(file.end() - 100, 20, std::byte{0x55});
+  const Rescued both_lost = rescue(file);
+  CHECK_FALSE(both_lost.report.has_header);
+  CHECK(codes_of(both_lost.file) == codes);
+  const TokenHeader header = read_token_info(source_of(both_lost.file)).header;
+  CHECK(header.levels == 8);
+  CHECK(header.codebook_size == 2048);
+  CHECK(header.sample_rate_hz == 24000);
+  CHECK(header.model_fingerprint == 0);
+  CHECK(both_lost.report.totals.samples == 375 * 1920 - 512);
+}
+
+TEST_CASE("records of another file are left out") {
+  Bytes twice = half_a_minute();
+  const Bytes once = twice;
+  twice.insert(twice.end(), once.begin(), once.end());
+  const Rescued rescued = rescue(twice);
+  CHECK(rescued.file == once);
+  CHECK(rescued.report.foreign_records == 17);
+}
+
+// Numbers that nothing but a checksum vouches for.
+TEST_CASE("forged records give a whole file or an error") {
+  const TokenHeader header = made_up_header();
+  const auto forged = [&](const std::vector<Bytes>& records) {
+    Bytes file = make_record(RecordType::kHeader, pack_header(header));
+    for (const Bytes& record : records) file.insert(file.end(), record.begin(), record.end());
+    return codes_of(rescue(file).file).size() / header.frame_codes();
+  };
+  const auto segment = [](const TokenSegment& values) {
+    return make_record(RecordType::kSegment, pack_segment(values));
+  };
+  const auto gap = [](const TokenGap& values) {
+    return make_record(RecordType::kGap, pack_gap(values));
+  };
+  const auto end = [](const TokenSegmentEnd& values) {
+    return make_record(RecordType::kSegmentEnd, pack_segment_end(values));
+  };
+  const Codes codes = made_up_codes(8, 2048);
+  const auto block = [&](TokenBlock values) {
+    values.frames = 1;
+    values.codes = codes;
+    return make_record(RecordType::kBlock, pack_block(header, values));
+  };
+  CHECK(forged({}) == 0);
+  CHECK(forged({end({.frames = 0, .samples = 0})}) == 0);
+  CHECK(forged({segment({.lead_in_samples = 4294967295}), block({})}) == 1);
+  CHECK(forged({segment({}), gap({.blocks = 0, .frames = 5})}) == 0);
+  CHECK(forged({segment({}), gap({.blocks = 1, .frames = 3, .padding_samples = 65535})}) == 0);
+  CHECK(forged({block({.padding_samples = 1}), block({.number = 1, .first_frame = 1})}) == 2);
+  CHECK(forged({block({.padding_samples = 1}), block({.number = 9, .first_frame = 9})}) == 10);
+  CHECK(forged({block({.number = 7, .first_frame = 1}), block({})}) == 2);
+  CHECK(forged({end({.frames = 3, .samples = 1, .source_samples = 5})}) == 3);
+  CHECK(forged({end({.frames = 3, .samples = 1ULL << 60})}) == 0);
+  CHECK(forged({segment({.first_frame = 3}), block({.number = 1, .first_frame = 3})}) == 4);
+  CHECK(forged({segment({.first_frame = 3}), segment({.first_frame = 3})}) == 3);
+  Codes wrong = codes;
+  wrong[3] = 2048;
+  TokenHeader larger = header;
+  larger.codebook_size = 4096;
+  CHECK(forged({make_record(RecordType::kBlock,
+                            pack_block(larger, {.frames = 1, .codes = wrong}))}) == 0);
+  const auto frames_told = [&](const std::vector<Bytes>& records) {
+    Bytes file = make_record(RecordType::kHeader, pack_header(header));
+    for (const Bytes& record : records) file.insert(file.end(), record.begin(), record.end());
+    return rescue(file).report.totals.frames;
+  };
+  CHECK(frames_told({block({.first_frame = 4294967294})}) == 4294967295);
+  CHECK(frames_told({block({.first_frame = 4294967295})}) == 0);
+  CHECK(frames_told({block({.first_frame = 4294967294}), end({.frames = 4294967295})}) ==
+        4294967295);
+}
+
+TEST_CASE("records are found in a time that grows with the length alone") {
+  // At every sixth byte a record of 64 KB seems to begin.
+  Bytes file;
+  while (file.size() < (1U << 20)) {
+    for (const int byte : {0xFE, 0x4D, 0x52, 0x42, 0xFF, 0xFF}) {
+      file.push_back(static_cast<std::byte>(byte));
+    }
+  }
+  CHECK(find_records(file).empty());
+  CHECK(error_of([&] { rescue(file); }) ==
+        "holds neither a whole header nor a whole block of a .mimi file");
+}
+
+}  // namespace
+}  // namespace mimi::test
