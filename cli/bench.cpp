@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "cli/machine_limits.h"
+#include "core/model.h"
 #include "kernels/dispatch.h"
 
 namespace mimi::cli {
@@ -18,8 +19,9 @@ double percentile(std::vector<double> values, double share) {
   return values[static_cast<std::size_t>(std::lround(share * last))];
 }
 
-PeakFigures measure_peak(const kernels::KernelTable& table, int threads, double clock_hz) {
-  const double peak = measure_multiply_add_peak(table, threads);
+PeakFigures measure_peak(const Model& model, int threads, double clock_hz) {
+  const double peak = measure_multiply_add_peak(kernels::select(model.isa()),
+                                                kernels_dtype(model.info().dtype), threads);
   return {threads, peak, peak / threads / clock_hz};
 }
 
@@ -78,7 +80,6 @@ LatencyFigures measure_latency(const std::string& direction, int threads, int fr
 
 BenchFigures run_benchmarks(const Model& model, std::span<const float> samples,
                             const BenchPlan& plan) {
-  const kernels::KernelTable& table = kernels::select(model.isa());
   const auto frame_samples = static_cast<std::size_t>(model.info().frame_samples);
   const auto levels = static_cast<std::size_t>(plan.levels);
   BenchFigures figures;
@@ -86,7 +87,7 @@ BenchFigures run_benchmarks(const Model& model, std::span<const float> samples,
   figures.clock_hz = measure_clock_hz();
   std::vector<std::uint16_t> codes;
   for (const int threads : plan.threads) {
-    figures.peaks.push_back(measure_peak(table, threads, figures.clock_hz));
+    figures.peaks.push_back(measure_peak(model, threads, figures.clock_hz));
     const StreamOptions stream = {.window = plan.window, .threads = threads};
     const EncoderOptions encode = {.levels = plan.levels, .stream = stream};
     const DecoderOptions decode = {.levels = first_levels(plan.levels), .stream = stream};

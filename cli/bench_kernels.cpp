@@ -100,25 +100,31 @@ Case gemm_case(const KernelTable& table, const Product& p, const char* rows_are,
   fill(weights);
   const std::size_t bytes = weights.size() * sizeof(float);
   for (std::size_t i = 0; i < (cold ? cold_copies(bytes) : 1); ++i) {
-    data->weights.push_back(pack_linear(table, {weights.data(), weights.size()}, depth, p.columns));
+    data->weights.emplace_back(kernels::Packing{&table},
+                               kernels::WeightLayout{.data = weights.data(),
+                                                     .tap_step = p.depth,
+                                                     .depth_step = 1,
+                                                     .column_step = depth,
+                                                     .taps = p.taps,
+                                                     .depth = p.depth,
+                                                     .columns = p.columns},
+                               std::span<const float>());
   }
   data->input = filled_rows(p.depth, (rows - 1) * p.stride + p.taps);
   data->output = RowBuffer(p.columns, 0, rows);
-  // Taps that lie densely one after the other are one, as in the convolutions.
   const std::ptrdiff_t stride = data->input.stride();
-  const bool dense = stride == p.depth;
   const kernels::GemmInput a = {.data = data->input.row(0),
                                 .row_step = p.stride * stride,
-                                .tap_step = dense ? 0 : stride,
-                                .taps = dense ? 1 : p.taps,
-                                .depth = dense ? depth : p.depth};
+                                .tap_step = stride,
+                                .taps = p.taps,
+                                .depth = p.depth};
   const auto call = [data, a, rows](std::size_t n) {
     const kernels::PackedMatrix& w = data->weights[n % data->weights.size()];
     kernels::gemm(w, a, {data->output.row(0), data->output.stride(), {}}, {0, rows, 0, w.panels()});
   };
   const double values = double{static_cast<double>(depth)} * p.columns +
                         static_cast<double>(rows) * (p.stride * p.depth + p.columns);
-  return {"gemm_panel", shape_text(p.name, rows_are, rows, depth, p.columns),
+  return {"f32_panel", shape_text(p.name, rows_are, rows, depth, p.columns),
           2.0 * rows * depth * p.columns, values * sizeof(float), call};
 }
 
@@ -146,7 +152,8 @@ Case nearest_case(const KernelTable& table, const char* rows_are, int rows, bool
   fill(entries);
   const std::size_t bytes = entries.size() * sizeof(float);
   for (std::size_t i = 0; i < (cold ? cold_copies(bytes) : 1); ++i) {
-    data->codebooks.push_back(pack_linear(table, {entries.data(), entries.size()}, kDim, kEntries));
+    data->codebooks.push_back(
+        pack_linear({&table}, {entries.data(), entries.size()}, kDim, kEntries));
   }
   data->input = filled_rows(kDim, rows);
   data->nearest.resize(static_cast<std::size_t>(rows));
@@ -265,7 +272,8 @@ KernelBench bench_kernels(std::span<const KernelTable* const> tables, int runs) 
   KernelBench bench;
   bench.read_bytes_per_second = measure_read_bandwidth(kColdBytes);
   for (const KernelTable* table : tables) {
-    bench.peaks.push_back({table->name, measure_multiply_add_peak(*table, 1)});
+    bench.peaks.push_back(
+        {table->name, measure_multiply_add_peak(*table, kernels::Dtype::kF32, 1)});
     for (const auto& make : all_cases(*table)) {
       const Case c = make();
       bench.kernels.push_back({table->name, c.kernel, c.shape, measure(c, runs), c.flop, c.bytes});

@@ -106,6 +106,7 @@ Json report_json(const Report& report) {
   Json json = {{"version", MIMI_VERSION},
                {"cpu", kernels::cpu_name()},
                {"isa", report.isa},
+               {"dtype", dtype_name(report.model.dtype)},
                {"clock_ghz", figures.clock_hz / 1e9},
                {"model", report.model.name},
                {"parameters", report.model.parameters},
@@ -154,7 +155,8 @@ void print_speed(const SpeedFigures& speed, const BenchFigures& figures) {
 
 void print_table(const Report& report) {
   const BenchFigures& figures = report.figures;
-  std::printf("mimi %s, %s, %s\n", MIMI_VERSION, kernels::cpu_name().c_str(), report.isa.c_str());
+  std::printf("mimi %s, %s, %s, %s\n", MIMI_VERSION, kernels::cpu_name().c_str(),
+              report.isa.c_str(), std::string(dtype_name(report.model.dtype)).c_str());
   std::printf("model %s, %.1f M parameters, %d levels; %.1f s of %s; %d runs\n\n",
               report.model.name.c_str(), static_cast<double>(report.model.parameters) / 1e6,
               report.levels, figures.audio_seconds, report.recording.c_str(), report.runs);

@@ -37,8 +37,8 @@ TokenHeader make_header(const Model& model, const EncodeOptions& options, const 
   header.model_name = info.name;
   header.model_fingerprint = info.fingerprint;
   header.window = options.window;
-  header.dtype = TokenDtype::kF32;
-  header.arithmetic = kF32Arithmetic;
+  header.dtype = token_dtype(info.dtype);
+  header.arithmetic = kFirstArithmetic;
   return header;
 }
 

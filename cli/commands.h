@@ -32,9 +32,10 @@ constexpr int kMostThreads = 1024;
 
 // Options that may stand before or after the command's name.
 struct CommonOptions {
-  std::string model;  // as typed; empty: the embedded one
-  std::string isa;    // as typed; empty: MIMI_ISA, else the best
-  int threads = 0;    // 0: MIMI_THREADS, else what the machine grants
+  std::string model;                         // as typed; empty: the embedded one
+  std::string isa;                           // as typed; empty: MIMI_ISA, else the best
+  std::optional<Dtype> dtype = Dtype::kF32;  // none: what is fast here
+  int threads = 0;                           // 0: MIMI_THREADS, else what the machine grants
   bool quiet = false;
 };
 

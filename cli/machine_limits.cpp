@@ -32,7 +32,11 @@ double measure_clock_hz() {
   return best;
 }
 
-double measure_multiply_add_peak(const kernels::KernelTable& table, int threads) {
+double measure_multiply_add_peak(const kernels::KernelTable& table, kernels::Dtype dtype,
+                                 int threads) {
+  const auto run_peak = dtype == kernels::Dtype::kF32    ? table.multiply_add_peak
+                        : dtype == kernels::Dtype::kBf16 ? table.bf16.multiply_add_peak
+                                                         : table.int8.multiply_add_peak;
   constexpr std::int64_t kIterations = 100000;
   double best = 0;
   for (int run = 0; run < 20; ++run) {
@@ -40,7 +44,7 @@ double measure_multiply_add_peak(const kernels::KernelTable& table, int threads)
     const double seconds = seconds_of([&] {
       kernels::parallel_for(threads, threads, [&](int task, int) {
         float sink[kernels::kLanes];
-        flop[static_cast<std::size_t>(task)] = table.multiply_add_peak(kIterations, sink);
+        flop[static_cast<std::size_t>(task)] = run_peak(kIterations, sink);
       });
     });
     double sum = 0;

@@ -17,9 +17,10 @@ double seconds_of(Body body) {
 // Cycles a second, timed by a chain of dependent additions.
 double measure_clock_hz();
 
-// Multiply-adds in registers alone on so many threads, in operations a second; the best of several
-// short runs.
-double measure_multiply_add_peak(const kernels::KernelTable& table, int threads);
+// Multiply-adds of a dtype in registers alone on so many threads, in operations a second; the best
+// of several short runs.
+double measure_multiply_add_peak(const kernels::KernelTable& table, kernels::Dtype dtype,
+                                 int threads);
 
 // Bytes a second that one thread reads from memory that no second-level cache holds: `bytes` of it
 // again and again, the best of several runs.

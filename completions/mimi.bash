@@ -2,7 +2,7 @@
 
 _mimi() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local command='' word options='--model --threads --isa -q --quiet -h --help -V --version'
+  local command='' word options='--model --threads --dtype --isa -q --quiet -h --help -V --version'
   compopt -o filenames 2>/dev/null
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
@@ -18,7 +18,8 @@ _mimi() {
     --channels) _mimi_words 'mix left right keep' ;;
     --dtype) _mimi_words 'uint16 int16 int32 int64' ;;
     --format) _mimi_words 's16 s24 f32' ;;
-    --isa) _mimi_words 'portable avx2 avx512 neon' ;;
+    --dtype) _mimi_words 'f32 bf16 int8 auto' ;;
+    --isa) _mimi_words 'portable avx2 avx512 avx512vnni avx512bf16 neon' ;;
     --compare) _mimi_files json ;;
     --like) _mimi_files mimi ;;
     --model) _mimi_files safetensors ;;

@@ -109,7 +109,7 @@ Floats Checkpoint::Impl::values(std::string_view tensor,
   if (entry.shape != expected) {
     fail(entry.name, " is " + shape_text(entry.shape) + ", expected " + shape_text(expected));
   }
-  if (entry.dtype == Dtype::kOther) {
+  if (entry.dtype == TensorType::kOther) {
     fail(entry.name, " is " + entry.dtype_name + ", expected F32, F16 or BF16");
   }
   if (origin.part == TensorPart::kWhole) return to_float32(entry.data, entry.dtype);

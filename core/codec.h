@@ -35,6 +35,11 @@ enum class Window {
 Window parse_window(std::string_view name);  // "offline", "moshi-streaming" or "rust"
 std::string_view window_name(Window window);
 
+// The numbers that the large matrix products multiply; sums, and whatever is fragile, stay in f32.
+enum class Dtype { kF32, kBf16, kInt8 };
+Dtype parse_dtype(std::string_view name);  // "f32", "bf16" or "int8"
+std::string_view dtype_name(Dtype dtype);
+
 struct ModelInfo {
   std::string name;           // what `--model` named: a hub's name, or the folder's or file's own
   std::uint32_t fingerprint;  // CRC32C of everything that decides the results; see core/FORMAT.md
@@ -43,11 +48,13 @@ struct ModelInfo {
   int levels;                 // 32
   int codebook_size;          // 2048
   std::int64_t parameters;
+  Dtype dtype;
 };
 
 struct ModelOptions {
   std::string isa;  // "portable", "avx2", "avx512", ...; empty: MIMI_ISA, else the best there is
   int threads = 1;  // for packing the weights
+  Dtype dtype = Dtype::kF32;
 };
 
 // Weights, immutable and packed for one instruction set. A copy is a reference to the same weights;

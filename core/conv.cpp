@@ -8,12 +8,6 @@
 namespace mimi {
 namespace {
 
-// Taps that lie densely one after the other are one long tap.
-kernels::GemmInput joined(const kernels::GemmInput& a) {
-  if (a.tap_step != a.depth) return a;
-  return {a.data, a.row_step, 0, 1, a.taps * a.depth};
-}
-
 // Every `step`-th output row from `row` on.
 kernels::GemmOutput every_row(const kernels::GemmOutput& output, int row, int step) {
   kernels::GemmOutput sparse = kernels::output_at(output, row);
@@ -24,13 +18,13 @@ kernels::GemmOutput every_row(const kernels::GemmOutput& output, int row, int st
 
 }  // namespace
 
-CausalConv::CausalConv(const kernels::KernelTable& table, const Checkpoint& checkpoint,
+CausalConv::CausalConv(const kernels::Packing& packing, const Checkpoint& checkpoint,
                        const std::string& name, const ConvShape& shape, bool has_bias)
     : shape_(shape) {
   const auto [in, out, kernel, stride, dilation] = shape;
   const Floats weight = checkpoint.tensor(name + ".weight", {out, in, kernel});
   const Floats bias = has_bias ? checkpoint.tensor(name + ".bias", {out}) : Floats();
-  weights_ = kernels::PackedMatrix(table,
+  weights_ = kernels::PackedMatrix(packing,
                                    {.data = weight.view().data(),
                                     .tap_step = 1,
                                     .depth_step = kernel,
@@ -42,21 +36,21 @@ CausalConv::CausalConv(const kernels::KernelTable& table, const Checkpoint& chec
 }
 
 kernels::GemmInput CausalConv::rows_of(const RowBuffer& input, int first) const {
-  return joined({.data = input.row(first - history()),
-                 .row_step = shape_.stride * input.stride(),
-                 .tap_step = shape_.dilation * input.stride(),
-                 .taps = shape_.kernel,
-                 .depth = shape_.in_channels});
+  return {.data = input.row(first - history()),
+          .row_step = shape_.stride * input.stride(),
+          .tap_step = shape_.dilation * input.stride(),
+          .taps = shape_.kernel,
+          .depth = shape_.in_channels};
 }
 
-TransposedConv::TransposedConv(const kernels::KernelTable& table, const Checkpoint& checkpoint,
+TransposedConv::TransposedConv(const kernels::Packing& packing, const Checkpoint& checkpoint,
                                const std::string& name, int in_channels, int out_channels,
                                int stride) {
   const int kernel = 2 * stride;
   const Floats weight = checkpoint.tensor(name + ".weight", {in_channels, out_channels, kernel});
   const Floats bias = checkpoint.tensor(name + ".bias", {out_channels});
   for (int j = 0; j < stride; ++j) {
-    phases_.emplace_back(table,
+    phases_.emplace_back(packing,
                          kernels::WeightLayout{.data = weight.view().data() + j + stride,
                                                .tap_step = -stride,
                                                .depth_step = std::ptrdiff_t{out_channels} * kernel,
@@ -71,11 +65,11 @@ TransposedConv::TransposedConv(const kernels::KernelTable& table, const Checkpoi
 void TransposedConv::run(int most_threads, const RowBuffer& input, int first, int rows,
                          const kernels::GemmOutput& output) const {
   const int threads = kernels::worthwhile_threads(most_threads, rows * flop_per_row());
-  const kernels::GemmInput a = joined({.data = input.row(first - kHistory),
-                                       .row_step = input.stride(),
-                                       .tap_step = input.stride(),
-                                       .taps = 2,
-                                       .depth = input.channels()});
+  const kernels::GemmInput a = {.data = input.row(first - kHistory),
+                                .row_step = input.stride(),
+                                .tap_step = input.stride(),
+                                .taps = 2,
+                                .depth = input.channels()};
   // Each block of rows goes through all phases while it is in the cache; with few rows each thread
   // has phases of its own, so that no two read the same weights.
   constexpr int kBlockRows = 48;
@@ -86,9 +80,12 @@ void TransposedConv::run(int most_threads, const RowBuffer& input, int first, in
     const int block = task / tasks_a_block;
     const int first_row = rows * block / blocks, last_row = rows * (block + 1) / blocks;
     const int first_phase = task % tasks_a_block * phases_a_task;
+    const kernels::Operand operand = kernels::make_operand(phases_.front(), a, first_row, last_row);
+    const kernels::GemmOutput block_output = kernels::output_at(output, first_row * stride());
     for (int j = first_phase; j < first_phase + phases_a_task; ++j) {
       const kernels::PackedMatrix& w = phases_[static_cast<std::size_t>(j)];
-      kernels::gemm(w, a, every_row(output, j, stride()), {first_row, last_row, 0, w.panels()});
+      kernels::gemm(w, operand, every_row(block_output, j, stride()),
+                    {0, last_row - first_row, 0, w.panels()});
     }
   });
 }

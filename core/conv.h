@@ -23,8 +23,8 @@ class CausalConv {
  public:
   CausalConv() = default;
   // Reads `name`.weight, [out x in x kernel], and `name`.bias where has_bias.
-  CausalConv(const kernels::KernelTable& table, const Checkpoint& checkpoint,
-             const std::string& name, const ConvShape& shape, bool has_bias = true);
+  CausalConv(const kernels::Packing& packing, const Checkpoint& checkpoint, const std::string& name,
+             const ConvShape& shape, bool has_bias = true);
 
   const ConvShape& shape() const { return shape_; }
   const kernels::PackedMatrix& weights() const { return weights_; }
@@ -45,7 +45,7 @@ class TransposedConv {
 
   TransposedConv() = default;
   // Reads `name`.weight, [in x out x 2 * stride], and `name`.bias.
-  TransposedConv(const kernels::KernelTable& table, const Checkpoint& checkpoint,
+  TransposedConv(const kernels::Packing& packing, const Checkpoint& checkpoint,
                  const std::string& name, int in_channels, int out_channels, int stride);
 
   int stride() const { return static_cast<int>(phases_.size()); }

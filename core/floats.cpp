@@ -49,10 +49,10 @@ Floats view_or_copy(std::span<const std::byte> data) {
 
 }  // namespace
 
-Floats to_float32(std::span<const std::byte> data, Dtype dtype) {
-  assert(dtype != Dtype::kOther);
-  if (dtype == Dtype::kF16) return widen_all(data, widen_f16);
-  if (dtype == Dtype::kBF16) return widen_all(data, widen_bf16);
+Floats to_float32(std::span<const std::byte> data, TensorType dtype) {
+  assert(dtype != TensorType::kOther);
+  if (dtype == TensorType::kF16) return widen_all(data, widen_f16);
+  if (dtype == TensorType::kBF16) return widen_all(data, widen_bf16);
   return view_or_copy(data);
 }
 

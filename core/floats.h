@@ -28,7 +28,7 @@ class Floats {
 
 // `data` as float32: exactly the values that a file of `dtype` (not kOther) holds. F32 that is
 // aligned is viewed, not copied.
-Floats to_float32(std::span<const std::byte> data, Dtype dtype);
+Floats to_float32(std::span<const std::byte> data, TensorType dtype);
 
 bool all_finite(std::span<const float> values);
 

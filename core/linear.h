@@ -8,7 +8,7 @@ namespace mimi {
 
 // Packs weights that lie as linear layers are stored, [columns x depth]. Bias and its padding as in
 // PackedMatrix.
-inline kernels::PackedMatrix pack_linear(const kernels::KernelTable& table,
+inline kernels::PackedMatrix pack_linear(const kernels::Packing& packing,
                                          std::span<const float> weights, int depth, int columns,
                                          std::span<const float> bias = {},
                                          float padding_bias = 0.0f) {
@@ -19,7 +19,7 @@ inline kernels::PackedMatrix pack_linear(const kernels::KernelTable& table,
                                         .taps = 1,
                                         .depth = depth,
                                         .columns = columns};
-  return {table, layout, bias, padding_bias};
+  return {packing, layout, bias, padding_bias};
 }
 
 }  // namespace mimi

@@ -25,8 +25,8 @@ const kernels::KernelTable& select_table(const ModelOptions& options) {
 
 Model load(const Checkpoint& checkpoint, const ModelOptions& options) {
   const kernels::ScopedFloatMode mode;
-  return Model(
-      std::make_shared<const Model::Impl>(select_table(options), checkpoint, options.threads));
+  const kernels::Packing packing = {&select_table(options), kernels_dtype(options.dtype)};
+  return Model(std::make_shared<const Model::Impl>(packing, checkpoint, options));
 }
 
 // Runs all parts, whatever becomes of the others, and throws what the first of those that failed
@@ -53,23 +53,36 @@ double now_seconds() {
 
 }  // namespace
 
-Model::Impl::Impl(const kernels::KernelTable& kernel_table, const Checkpoint& checkpoint,
-                  int threads)
-    : table(&kernel_table) {
+kernels::Dtype kernels_dtype(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF32:
+      return kernels::Dtype::kF32;
+    case Dtype::kBf16:
+      return kernels::Dtype::kBf16;
+    case Dtype::kInt8:
+      break;
+  }
+  return kernels::Dtype::kInt8;
+}
+
+Model::Impl::Impl(const kernels::Packing& packing, const Checkpoint& checkpoint,
+                  const ModelOptions& options)
+    : table(packing.table) {
   const int hidden = checkpoint.config().hidden_size;
   const ConvShape halving = {
       .in_channels = hidden, .out_channels = hidden, .kernel = 4, .stride = 2};
   // The largest first, so that threads end together.
-  run_all(threads, {[&] { encoder_transformer.emplace(*table, checkpoint, "encoder_transformer"); },
-                    [&] { decoder_transformer.emplace(*table, checkpoint, "decoder_transformer"); },
-                    [&] { quantizer.emplace(*table, checkpoint); },
-                    [&] { encoder.emplace(*table, checkpoint); },
-                    [&] { decoder.emplace(*table, checkpoint); },
-                    [&] {
-                      downsample.emplace(*table, checkpoint, "downsample.conv", halving,
-                                         /*has_bias=*/false);
-                      upsample.emplace(checkpoint);
-                    }});
+  run_all(
+      options.threads,
+      {[&] { encoder_transformer.emplace(packing, checkpoint, "encoder_transformer"); },
+       [&] { decoder_transformer.emplace(packing, checkpoint, "decoder_transformer"); },
+       [&] { quantizer.emplace(packing, checkpoint); },
+       [&] { encoder.emplace(packing, checkpoint); }, [&] { decoder.emplace(packing, checkpoint); },
+       [&] {
+         downsample.emplace(packing, checkpoint, "downsample.conv", halving,
+                            /*has_bias=*/false);
+         upsample.emplace(checkpoint);
+       }});
   checkpoint.expect_all_used();
   const Config& config = checkpoint.config();
   info = {.name = checkpoint.name(),
@@ -78,7 +91,8 @@ Model::Impl::Impl(const kernels::KernelTable& kernel_table, const Checkpoint& ch
           .frame_samples = config.frame_samples(),
           .levels = config.num_quantizers,
           .codebook_size = config.codebook_size,
-          .parameters = checkpoint.parameters()};
+          .parameters = checkpoint.parameters(),
+          .dtype = options.dtype};
 }
 
 Model::Model(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
@@ -96,6 +110,25 @@ Model Model::embedded(const ModelOptions& options) {
 const ModelInfo& Model::info() const { return impl_->info; }
 
 std::string_view Model::isa() const { return impl_->table->name; }
+
+Dtype parse_dtype(std::string_view name) {
+  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16, Dtype::kInt8}) {
+    if (name == dtype_name(dtype)) return dtype;
+  }
+  throw Error("unknown dtype '" + std::string(name) + "'; expected f32, bf16 or int8");
+}
+
+std::string_view dtype_name(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF32:
+      return "f32";
+    case Dtype::kBf16:
+      return "bf16";
+    case Dtype::kInt8:
+      break;
+  }
+  return "int8";
+}
 
 Window parse_window(std::string_view name) {
   for (const Window window : {Window::kOffline, Window::kMoshiStreaming, Window::kRust}) {

@@ -13,7 +13,7 @@
 namespace mimi {
 
 struct Model::Impl {
-  Impl(const kernels::KernelTable& table, const Checkpoint& checkpoint, int threads);
+  Impl(const kernels::Packing& packing, const Checkpoint& checkpoint, const ModelOptions& options);
 
   const kernels::KernelTable* table;
   ModelInfo info;
@@ -26,6 +26,8 @@ struct Model::Impl {
   std::optional<Transformer> decoder_transformer;
   std::optional<SeanetDecoder> decoder;
 };
+
+kernels::Dtype kernels_dtype(Dtype dtype);
 
 // What both directions make of StreamOptions. Throws Error when they are out of bounds.
 int checked_block_frames(const StreamOptions& options);

@@ -12,15 +12,15 @@ namespace {
 using kernels::KernelTable;
 using kernels::PackedMatrix;
 
-PackedMatrix read_projection(const KernelTable& table, const Checkpoint& checkpoint,
+PackedMatrix read_projection(const kernels::Packing& packing, const Checkpoint& checkpoint,
                              const std::string& name, int depth, int columns) {
   const Floats weight = checkpoint.tensor(name + ".weight", {columns, depth, 1});
-  return pack_linear(table, weight.view(), depth, columns);
+  return pack_linear(packing.as_f32(), weight.view(), depth, columns);
 }
 
 }  // namespace
 
-Codebook::Codebook(const KernelTable& table, const Floats& entries, int size, int dim)
+Codebook::Codebook(const kernels::Packing& packing, const Floats& entries, int size, int dim)
     : stride_(row_stride(dim)),
       entries_(static_cast<std::size_t>(size) * static_cast<std::size_t>(stride_)) {
   std::vector<float> half_norms(static_cast<std::size_t>(size));
@@ -31,29 +31,30 @@ Codebook::Codebook(const KernelTable& table, const Floats& entries, int size, in
     for (int d = 0; d < dim; ++d) norm += static_cast<double>(entry[d]) * entry[d];
     half_norms[static_cast<std::size_t>(c)] = static_cast<float>(-0.5 * norm);
   }
-  scores_ = pack_linear(table, entries.view(), dim, size, half_norms,
+  scores_ = pack_linear(packing.as_f32(), entries.view(), dim, size, half_norms,
                         -std::numeric_limits<float>::infinity());
 }
 
-ResidualQuantizer::ResidualQuantizer(const KernelTable& table, const Checkpoint& checkpoint,
+ResidualQuantizer::ResidualQuantizer(const kernels::Packing& packing, const Checkpoint& checkpoint,
                                      const std::string& name, int levels) {
   const Config& config = checkpoint.config();
   const int hidden = config.hidden_size, dim = config.codebook_dim;
-  input_projection = read_projection(table, checkpoint, name + ".input_proj", hidden, dim);
-  output_projection = read_projection(table, checkpoint, name + ".output_proj", dim, hidden);
+  input_projection = read_projection(packing, checkpoint, name + ".input_proj", hidden, dim);
+  output_projection = read_projection(packing, checkpoint, name + ".output_proj", dim, hidden);
   for (int level = 0; level < levels; ++level) {
     const std::string prefix = name + ".layers." + std::to_string(level) + ".codebook";
-    codebooks.emplace_back(table, checkpoint.codebook(prefix), config.codebook_size, dim);
+    codebooks.emplace_back(packing, checkpoint.codebook(prefix), config.codebook_size, dim);
   }
 }
 
-Quantizer::Quantizer(const KernelTable& table, const Checkpoint& checkpoint)
+Quantizer::Quantizer(const kernels::Packing& packing, const Checkpoint& checkpoint)
     : semantic_levels(checkpoint.config().num_semantic_quantizers),
       levels(checkpoint.config().num_quantizers),
       dim(checkpoint.config().codebook_dim),
       hidden(checkpoint.config().hidden_size),
-      semantic(table, checkpoint, "quantizer.semantic_residual_vector_quantizer", semantic_levels),
-      acoustic(table, checkpoint, "quantizer.acoustic_residual_vector_quantizer",
+      semantic(packing, checkpoint, "quantizer.semantic_residual_vector_quantizer",
+               semantic_levels),
+      acoustic(packing, checkpoint, "quantizer.acoustic_residual_vector_quantizer",
                levels - semantic_levels) {}
 
 const Codebook& Quantizer::codebook(int level) const {

@@ -17,7 +17,7 @@ namespace mimi {
 // largest where |x - c| is smallest.
 class Codebook {
  public:
-  Codebook(const kernels::KernelTable& table, const Floats& entries, int size, int dim);
+  Codebook(const kernels::Packing& packing, const Floats& entries, int size, int dim);
 
   const float* entry(std::uint16_t code) const { return entries_.data() + code * stride_; }
   const kernels::PackedMatrix& scores() const { return scores_; }
@@ -31,7 +31,7 @@ class Codebook {
 // Weights of one branch of the split.
 struct ResidualQuantizer {
   // `name` is "quantizer.semantic_residual_vector_quantizer" or the acoustic one.
-  ResidualQuantizer(const kernels::KernelTable& table, const Checkpoint& checkpoint,
+  ResidualQuantizer(const kernels::Packing& packing, const Checkpoint& checkpoint,
                     const std::string& name, int levels);
 
   kernels::PackedMatrix input_projection;   // hidden -> dim
@@ -41,7 +41,7 @@ struct ResidualQuantizer {
 
 // Weights.
 struct Quantizer {
-  Quantizer(const kernels::KernelTable& table, const Checkpoint& checkpoint);
+  Quantizer(const kernels::Packing& packing, const Checkpoint& checkpoint);
 
   // The branch that has this level, and the level's codebook there.
   const ResidualQuantizer& branch(int level) const {

@@ -29,13 +29,13 @@ constexpr std::size_t kMaxRank = 8;
 struct DtypeInfo {
   std::string_view name;
   std::size_t bytes;
-  Dtype dtype = Dtype::kOther;
+  TensorType dtype = TensorType::kOther;
 };
 
 constexpr std::array kDtypes = {
-    DtypeInfo{"F32", 4, Dtype::kF32},
-    DtypeInfo{"F16", 2, Dtype::kF16},
-    DtypeInfo{"BF16", 2, Dtype::kBF16},
+    DtypeInfo{"F32", 4, TensorType::kF32},
+    DtypeInfo{"F16", 2, TensorType::kF16},
+    DtypeInfo{"BF16", 2, TensorType::kBF16},
     DtypeInfo{"F64", 8},
     DtypeInfo{"I64", 8},
     DtypeInfo{"U64", 8},

@@ -11,11 +11,11 @@
 
 namespace mimi {
 
-enum class Dtype { kF32, kF16, kBF16, kOther };
+enum class TensorType { kF32, kF16, kBF16, kOther };
 
 struct TensorEntry {
   std::string name;
-  Dtype dtype = Dtype::kOther;
+  TensorType dtype = TensorType::kOther;
   std::string dtype_name;           // as the file has it: "F32"
   std::vector<std::int64_t> shape;  // none negative, their product is within the file
   std::span<const std::byte> data;

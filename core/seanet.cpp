@@ -20,18 +20,18 @@ std::string tap_name(const char* side, int index, bool after_elu) {
   return std::string(side) + "." + std::to_string(index) + (after_elu ? "+elu" : "");
 }
 
-ResidualUnit read_unit(const KernelTable& table, const Checkpoint& checkpoint,
+ResidualUnit read_unit(const kernels::Packing& packing, const Checkpoint& checkpoint,
                        const std::string& name, int channels, int unit) {
   const Config& config = checkpoint.config();
   int dilation = 1;
   for (int i = 0; i < unit; ++i) dilation *= config.dilation_growth_rate;
   const int narrow = channels / config.compress;
-  return {.narrow = CausalConv(table, checkpoint, name + ".block.1.conv",
+  return {.narrow = CausalConv(packing, checkpoint, name + ".block.1.conv",
                                {.in_channels = channels,
                                 .out_channels = narrow,
                                 .kernel = config.residual_kernel_size,
                                 .dilation = dilation}),
-          .widen = CausalConv(table, checkpoint, name + ".block.3.conv",
+          .widen = CausalConv(packing, checkpoint, name + ".block.3.conv",
                               {.in_channels = narrow, .out_channels = channels, .kernel = 1})};
 }
 
@@ -132,10 +132,10 @@ void report(const Tap& tap, const std::string& name, const RowBuffer& rows, int 
 
 }  // namespace
 
-SeanetEncoder::SeanetEncoder(const KernelTable& table, const Checkpoint& checkpoint) {
+SeanetEncoder::SeanetEncoder(const kernels::Packing& packing, const Checkpoint& checkpoint) {
   const Config& config = checkpoint.config();
   int channels = config.num_filters;
-  first = CausalConv(table, checkpoint, layer_name("encoder", 0) + ".conv",
+  first = CausalConv(packing.as_f32(), checkpoint, layer_name("encoder", 0) + ".conv",
                      {.in_channels = config.audio_channels,
                       .out_channels = channels,
                       .kernel = config.kernel_size});
@@ -147,10 +147,10 @@ SeanetEncoder::SeanetEncoder(const KernelTable& table, const Checkpoint& checkpo
     Stage& stage = stages.emplace_back();
     for (int unit = 0; unit < config.num_residual_layers; ++unit) {
       stage.units.push_back(
-          read_unit(table, checkpoint, layer_name("encoder", index++), channels, unit));
+          read_unit(packing, checkpoint, layer_name("encoder", index++), channels, unit));
     }
     ++index;  // the ELU
-    stage.down = CausalConv(table, checkpoint, layer_name("encoder", index) + ".conv",
+    stage.down = CausalConv(packing, checkpoint, layer_name("encoder", index) + ".conv",
                             {.in_channels = channels,
                              .out_channels = 2 * channels,
                              .kernel = 2 * *ratio,
@@ -162,7 +162,7 @@ SeanetEncoder::SeanetEncoder(const KernelTable& table, const Checkpoint& checkpo
     flop_per_frame += rows_a_frame * stage.down.weights().flop_per_row();
   }
   ++index;  // the ELU
-  last = CausalConv(table, checkpoint, layer_name("encoder", index) + ".conv",
+  last = CausalConv(packing, checkpoint, layer_name("encoder", index) + ".conv",
                     {.in_channels = channels,
                      .out_channels = config.hidden_size,
                      .kernel = config.last_kernel_size});
@@ -242,11 +242,11 @@ void SeanetEncoderStream::run_stage(std::size_t index, int frames, int output_ro
          output_row, output_rows);
 }
 
-SeanetDecoder::SeanetDecoder(const KernelTable& table, const Checkpoint& checkpoint) {
+SeanetDecoder::SeanetDecoder(const kernels::Packing& packing, const Checkpoint& checkpoint) {
   const Config& config = checkpoint.config();
   int channels = config.num_filters << config.upsampling_ratios.size();
   first = CausalConv(
-      table, checkpoint, layer_name("decoder", 0) + ".conv",
+      packing, checkpoint, layer_name("decoder", 0) + ".conv",
       {.in_channels = config.hidden_size, .out_channels = channels, .kernel = config.kernel_size});
   int rows_a_frame = 2;
   flop_per_frame = rows_a_frame * first.weights().flop_per_row();
@@ -254,14 +254,14 @@ SeanetDecoder::SeanetDecoder(const KernelTable& table, const Checkpoint& checkpo
   for (const int ratio : config.upsampling_ratios) {
     Stage& stage = stages.emplace_back();
     ++index;  // the ELU
-    stage.up = TransposedConv(table, checkpoint, layer_name("decoder", index++) + ".conv", channels,
-                              channels / 2, ratio);
+    stage.up = TransposedConv(packing, checkpoint, layer_name("decoder", index++) + ".conv",
+                              channels, channels / 2, ratio);
     flop_per_frame += rows_a_frame * stage.up.flop_per_row();
     rows_a_frame *= ratio;
     channels /= 2;
     for (int unit = 0; unit < config.num_residual_layers; ++unit) {
       stage.units.push_back(
-          read_unit(table, checkpoint, layer_name("decoder", index++), channels, unit));
+          read_unit(packing, checkpoint, layer_name("decoder", index++), channels, unit));
     }
     stage.tap_name = tap_name("decoder", index - 1, true);
     flop_per_frame += rows_a_frame * unit_flop_per_row(stage.units);

@@ -27,7 +27,7 @@ struct SeanetEncoder {
     CausalConv down;
     std::string tap_name;
   };
-  SeanetEncoder(const kernels::KernelTable& table, const Checkpoint& checkpoint);
+  SeanetEncoder(const kernels::Packing& packing, const Checkpoint& checkpoint);
 
   CausalConv first;
   std::vector<Stage> stages;
@@ -42,7 +42,7 @@ struct SeanetDecoder {
     std::vector<ResidualUnit> units;
     std::string tap_name;
   };
-  SeanetDecoder(const kernels::KernelTable& table, const Checkpoint& checkpoint);
+  SeanetDecoder(const kernels::Packing& packing, const Checkpoint& checkpoint);
   void read_last(const Checkpoint& checkpoint, const std::string& name, int channels);
 
   CausalConv first;

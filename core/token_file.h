@@ -42,10 +42,11 @@ constexpr std::uint64_t kMaxTokenSamples = (std::uint64_t{1} << 53) - 1;
 
 // What computed the codes.
 enum class TokenDtype : std::uint8_t { kUnknown = 0, kF32 = 1, kBf16 = 2, kInt8 = 3 };
+TokenDtype token_dtype(Dtype dtype);
 std::string_view token_dtype_name(TokenDtype dtype);  // "unknown", "f32", "bf16", "int8"
 
-// The one arithmetic of kF32, whose bits are the same on every machine.
-constexpr std::uint8_t kF32Arithmetic = 1;
+// The one arithmetic that each dtype has so far; its bits are the same on every machine.
+constexpr std::uint8_t kFirstArithmetic = 1;
 
 struct TokenHeader {
   int sample_rate_hz = 0;                       // of the codec

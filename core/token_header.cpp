@@ -100,6 +100,18 @@ std::size_t TokenHeader::frame_codes() const {
   return static_cast<std::size_t>(streams) * static_cast<std::size_t>(levels);
 }
 
+TokenDtype token_dtype(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kF32:
+      return TokenDtype::kF32;
+    case Dtype::kBf16:
+      return TokenDtype::kBf16;
+    case Dtype::kInt8:
+      break;
+  }
+  return TokenDtype::kInt8;
+}
+
 std::string_view token_dtype_name(TokenDtype dtype) {
   switch (dtype) {
     case TokenDtype::kF32:

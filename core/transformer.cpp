@@ -28,14 +28,14 @@ LayerNorm read_norm(const Checkpoint& checkpoint, const std::string& name, int s
           .epsilon = static_cast<float>(checkpoint.config().norm_eps)};
 }
 
-PackedMatrix read_linear(const KernelTable& table, const Checkpoint& checkpoint,
+PackedMatrix read_linear(const kernels::Packing& packing, const Checkpoint& checkpoint,
                          const std::string& name, int depth, int columns) {
-  return pack_linear(table, checkpoint.tensor(name + ".weight", {columns, depth}).view(), depth,
+  return pack_linear(packing, checkpoint.tensor(name + ".weight", {columns, depth}).view(), depth,
                      columns);
 }
 
 // The three projections as one matrix: q's columns, then k's, then v's.
-PackedMatrix read_qkv(const KernelTable& table, const Checkpoint& checkpoint,
+PackedMatrix read_qkv(const kernels::Packing& packing, const Checkpoint& checkpoint,
                       const std::string& attention, int hidden) {
   std::vector<float> joined;
   for (const char* projection : {"q", "k", "v"}) {
@@ -43,7 +43,7 @@ PackedMatrix read_qkv(const KernelTable& table, const Checkpoint& checkpoint,
         checkpoint.tensor(attention + "." + projection + "_proj.weight", {hidden, hidden});
     joined.insert(joined.end(), weights.view().begin(), weights.view().end());
   }
-  return pack_linear(table, joined, hidden, 3 * hidden);
+  return pack_linear(packing, joined, hidden, 3 * hidden);
 }
 
 }  // namespace
@@ -53,7 +53,7 @@ int attended_steps(int window_steps, Window rule, std::int64_t step) {
   return rule == Window::kRust ? window_steps + 1 : window_steps;
 }
 
-Transformer::Transformer(const KernelTable& table, const Checkpoint& checkpoint,
+Transformer::Transformer(const kernels::Packing& packing, const Checkpoint& checkpoint,
                          const std::string& transformer_name)
     : name(transformer_name) {
   const Config& config = checkpoint.config();
@@ -68,13 +68,13 @@ Transformer::Transformer(const KernelTable& table, const Checkpoint& checkpoint,
     layers.push_back(
         {.attention_norm = read_norm(checkpoint, prefix + ".input_layernorm", hidden),
          .mlp_norm = read_norm(checkpoint, prefix + ".post_attention_layernorm", hidden),
-         .qkv = read_qkv(table, checkpoint, prefix + ".self_attn", hidden),
-         .out = read_linear(table, checkpoint, prefix + ".self_attn.o_proj", hidden, hidden),
+         .qkv = read_qkv(packing, checkpoint, prefix + ".self_attn", hidden),
+         .out = read_linear(packing, checkpoint, prefix + ".self_attn.o_proj", hidden, hidden),
          .attention_scale =
              read_vector(checkpoint, prefix + ".self_attn_layer_scale.scale", hidden),
          .mlp_scale = read_vector(checkpoint, prefix + ".mlp_layer_scale.scale", hidden),
-         .fc1 = read_linear(table, checkpoint, prefix + ".mlp.fc1", hidden, intermediate),
-         .fc2 = read_linear(table, checkpoint, prefix + ".mlp.fc2", intermediate, hidden)});
+         .fc1 = read_linear(packing, checkpoint, prefix + ".mlp.fc1", hidden, intermediate),
+         .fc2 = read_linear(packing, checkpoint, prefix + ".mlp.fc2", intermediate, hidden)});
     const Layer& layer = layers.back();
     flop_per_step += layer.qkv.flop_per_row() + layer.out.flop_per_row() +
                      layer.fc1.flop_per_row() + layer.fc2.flop_per_row() +

@@ -32,7 +32,7 @@ struct Transformer {
     kernels::PackedMatrix fc1, fc2;                 // hidden -> intermediate -> hidden
   };
   // `name` is "encoder_transformer" or "decoder_transformer".
-  Transformer(const kernels::KernelTable& table, const Checkpoint& checkpoint,
+  Transformer(const kernels::Packing& packing, const Checkpoint& checkpoint,
               const std::string& name);
 
   std::vector<Layer> layers;

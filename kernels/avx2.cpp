@@ -8,6 +8,8 @@
 namespace {
 // 6 x 1 sums of two registers each, 2 columns and 1 broadcast: 15 of 16 registers.
 constexpr int kTileRows = 6;
+constexpr int kPairTileRows = 5;  // bf16: the columns take twice the registers
+constexpr int kQuadTileRows = 3;
 constexpr int kPanelVecs = 1;
 constexpr int kPeakVecs = 6;  // independent chains of Vecs that measure the peak
 }  // namespace

@@ -8,6 +8,8 @@
 namespace {
 // 12 x 2 sums, 2 columns and 1 broadcast: 27 of 32 registers.
 constexpr int kTileRows = 12;
+constexpr int kPairTileRows = 12;  // bf16: the columns take twice the registers
+constexpr int kQuadTileRows = 12;
 constexpr int kPanelVecs = 2;
 constexpr int kPeakVecs = 16;  // independent chains of Vecs that measure the peak
 }  // namespace

@@ -4,11 +4,16 @@
 
 namespace mimi::kernels {
 
-// While it lives, this thread rounds to nearest and keeps subnormals, whatever the program that
+enum class FloatMode {
+  kKeepSubnormals,
+  kFlushSubnormals,  // those read and those made are zeros
+};
+
+// While it lives, this thread rounds to nearest and treats subnormals so, whatever the program that
 // calls us has set; its mode comes back afterwards.
 class ScopedFloatMode {
  public:
-  ScopedFloatMode();
+  explicit ScopedFloatMode(FloatMode mode = FloatMode::kKeepSubnormals);
   ~ScopedFloatMode();
   ScopedFloatMode(const ScopedFloatMode&) = delete;
   ScopedFloatMode& operator=(const ScopedFloatMode&) = delete;

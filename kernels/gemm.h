@@ -17,36 +17,72 @@ struct WeightLayout {
   int taps, depth, columns;
 };
 
-// Weights of depth x columns, packed for one KernelTable into panels that lie one after the other,
-// each [depth][its width]; columns beyond the last are zero. The taps' depths are joined.
+// For which kernels weights are packed.
+struct Packing {
+  const KernelTable* table = nullptr;
+  Dtype dtype = Dtype::kF32;
+
+  Packing as_f32() const { return {table, Dtype::kF32}; }
+};
+
+// Weights of depth x columns, packed for one KernelTable and Dtype into panels that lie one after
+// the other, each [taps * steps][its width]; columns beyond the last are zero, and so are the
+// values that fill a tap's last step. bf16 rounds the weights to nearest even. int8 divides each
+// column by a scale, its largest magnitude / 127 rounded up to 16 significant bits, and rounds to
+// nearest even: so bytes times their scale are exact in f32, and packing those again gives the same
+// bytes and scale.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
   // `bias` is [columns], or empty for zeros; `padding_bias` is that of the columns that fill the
   // last panel.
-  PackedMatrix(const KernelTable& table, const WeightLayout& layout, std::span<const float> bias,
+  PackedMatrix(const Packing& packing, const WeightLayout& layout, std::span<const float> bias,
                float padding_bias = 0.0f);
 
-  const KernelTable& table() const { return *table_; }
-  int depth() const { return depth_; }  // of all taps together
+  const KernelTable& table() const { return *packing_.table; }
+  Dtype dtype() const { return packing_.dtype; }
+  int taps() const { return taps_; }
+  int depth() const { return depth_; }  // of one tap
+  int steps() const;                    // of one tap
   int columns() const { return columns_; }
-  int panel_columns() const { return table_->panel_vecs * kLanes; }
+  int panel_columns() const { return table().panel_vecs * kLanes; }
   int panels() const { return (columns_ + panel_columns() - 1) / panel_columns(); }
   int panel_vecs(int panel) const;
   const float* panel(int panel) const;
   const float* bias(int panel) const { return bias_.data() + panel * panel_columns(); }
+  // Of int8, from a panel's first column on, for one tap and for all.
+  const float* offsets(int panel, int tap) const;
+  std::ptrdiff_t offset_step() const { return static_cast<std::ptrdiff_t>(bias_.size()); }
+  const float* column_scales(int panel) const {
+    return column_scales_.data() + panel * panel_columns();
+  }
   std::size_t bytes() const { return weights_.size() * sizeof(float); }
   // Floating-point operations for each row of A.
-  double flop_per_row() const { return 2.0 * depth_ * columns_; }
+  double flop_per_row() const { return 2.0 * taps_ * depth_ * columns_; }
 
  private:
-  void pack_panel(const WeightLayout& layout, int p);
+  void pack_f32(const WeightLayout& layout, int panel);
+  void pack_bf16(const WeightLayout& layout, int panel);
+  void pack_int8(const WeightLayout& layout, int panel);
 
-  const KernelTable* table_ = nullptr;
-  int depth_ = 0, columns_ = 0;
+  Packing packing_;
+  int taps_ = 0, depth_ = 0, columns_ = 0;
   AlignedFloats weights_;
   AlignedFloats bias_;
+  AlignedFloats column_scales_;  // [columns padded]
+  AlignedFloats offsets_;        // [taps][columns padded], integers as bits
 };
+
+// Rows of A as the weights' dtype takes them.
+struct Operand {
+  GemmInput a;                        // its depth in steps
+  const float* row_scales = nullptr;  // of int8: of row t and tap j, as in Int8Scaling
+  std::ptrdiff_t scale_row_step = 0, scale_tap_step = 0;
+};
+
+// Rows [first_row, last_row) of `a` for products by `weights`: where they must be converted, in
+// memory of the calling thread that lasts until its next call.
+Operand make_operand(const PackedMatrix& weights, const GemmInput& a, int first_row, int last_row);
 
 // Rows [first, last) of A and panels [first_panel, last_panel) of the weights.
 struct GemmRange {
@@ -64,9 +100,11 @@ struct GemmOutput {
 // The same, but with row 0 and column 0 moved to `row` and `column`.
 GemmOutput output_at(const GemmOutput& output, std::ptrdiff_t row, std::ptrdiff_t column = 0);
 
-// output = epilogue(bias + A W) within `range`, on the calling thread; a.taps * a.depth is the
-// weights' depth. The output's padding columns become the epilogue of 0.
+// output = epilogue(bias + A W) within `range`, on the calling thread; a.taps and a.depth are the
+// weights'. The output's padding columns become the epilogue of 0.
 void gemm(const PackedMatrix& weights, const GemmInput& a, const GemmOutput& output,
+          const GemmRange& range);
+void gemm(const PackedMatrix& weights, const Operand& a, const GemmOutput& output,
           const GemmRange& range);
 
 // The same for rows [0, rows) and all panels, shared out over the threads.

@@ -1,22 +1,38 @@
 // The kernels of one instruction set, compiled from the shared bodies. Included after its simd_*.h
-// and its three constants.
+// and its constants.
 #pragma once
 
-#include "kernels/gemm_tile.h"
+#include "kernels/bf16_panel.h"
+#include "kernels/f32_panel.h"
+#include "kernels/int8_panel.h"
+#include "kernels/peak.h"
 #include "kernels/row_ops.h"
 
 namespace {
+
+constexpr mimi::kernels::Int8Kernels make_int8_kernels() {
+  return {.tile_rows = kQuadTileRows,
+          .panel = int8_panel,
+          .quantize_rows = quantize_rows,
+          .multiply_add_peak = peak<AddQuads>};
+}
 
 constexpr mimi::kernels::KernelTable make_table(const char* name) {
   return {.name = name,
           .panel_vecs = kPanelVecs,
           .tile_rows = kTileRows,
-          .gemm_panel = gemm_panel,
+          .bf16 = {.tile_rows = kPairTileRows,
+                   .floats_per_pair = 2,
+                   .panel = bf16_panel,
+                   .round_rows = round_rows,
+                   .multiply_add_peak = peak<MultiplyAdd>},
+          .int8 = make_int8_kernels(),
+          .f32_panel = f32_panel,
           .nearest = nearest,
           .dot_rows = dot_rows,
           .layer_norm = layer_norm,
           .attention = attention,
-          .multiply_add_peak = multiply_add_peak};
+          .multiply_add_peak = peak<MultiplyAdd>};
 }
 
 }  // namespace

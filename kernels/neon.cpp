@@ -5,6 +5,8 @@
 namespace {
 // 5 x 1 sums of four registers each, 4 columns and 1 broadcast: 25 of 32 registers.
 constexpr int kTileRows = 5;
+constexpr int kPairTileRows = 4;  // bf16: the columns take twice the registers
+constexpr int kQuadTileRows = 4;
 constexpr int kPanelVecs = 1;
 constexpr int kPeakVecs = 6;  // independent chains of Vecs that measure the peak
 }  // namespace

@@ -5,6 +5,8 @@
 namespace {
 // Small, so that compilers for any machine keep it in order; nobody waits for this one.
 constexpr int kTileRows = 2;
+constexpr int kPairTileRows = 2;  // bf16: the columns take twice the registers
+constexpr int kQuadTileRows = 2;
 constexpr int kPanelVecs = 1;
 constexpr int kPeakVecs = 4;  // independent chains of Vecs that measure the peak
 }  // namespace

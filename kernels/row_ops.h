@@ -68,14 +68,6 @@ inline Vec block_scores(const AttentionTask& task, std::int64_t block, Vec lane_
   return select(lane_index > broadcast(static_cast<float>(last)), never, score);
 }
 
-inline float max_lane(Vec a) {
-  float lanes[kLanes];
-  store(lanes, a);
-  float best = lanes[0];
-  for (int i = 1; i < kLanes; ++i) best = lanes[i] > best ? lanes[i] : best;
-  return best;
-}
-
 // Fills weights with e^(score - largest) from the block of the first step on; returns their sum.
 inline float softmax_weights(const AttentionTask& task) {
   constexpr float kIota[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -89,7 +81,7 @@ inline float softmax_weights(const AttentionTask& task) {
     largest = max(score, largest);
     store(weights, score);
   }
-  const Vec shift = broadcast(max_lane(largest));
+  const Vec shift = broadcast(max_lanes(largest));
   Vec sum = broadcast(0.0f);
   weights = task.weights;
   for (std::int64_t b = first_block; b <= last_block; ++b, weights += kLanes) {
@@ -131,20 +123,6 @@ void attention(const AttentionTask& task) {
     weighted_values<4>(task, dim, padded, divisor);
   }
   for (; dim < padded; dim += kLanes) weighted_values<1>(task, dim, padded, divisor);
-}
-
-double multiply_add_peak(std::int64_t iterations, float* sink) {
-  constexpr int kChains = kPeakVecs;
-  Vec chain[kChains];
-  for (int i = 0; i < kChains; ++i) chain[i] = broadcast(static_cast<float>(i));
-  const Vec factor = broadcast(0.999f), addend = broadcast(0.001f);
-  for (std::int64_t n = 0; n < iterations; ++n) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kChains; ++i) chain[i] = fma(chain[i], factor, addend);
-  }
-  for (int i = 1; i < kChains; ++i) chain[0] = chain[0] + chain[i];
-  store(sink, chain[0]);
-  return 2.0 * kLanes * kChains * static_cast<double>(iterations);
 }
 
 }  // namespace

@@ -51,6 +51,65 @@ inline Vec exp2_rounded(Vec n) {
   const __m256i hi = _mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(n.hi), bias), 23);
   return {_mm256_castsi256_ps(lo), _mm256_castsi256_ps(hi)};
 }
+
+// A lane of bits holds two bf16, the earlier in its low half; each half as a float.
+inline Vec low_halves(Vec pairs) {
+  const auto shift = [](__m256 a) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(a), 16));
+  };
+  return {shift(pairs.lo), shift(pairs.hi)};
+}
+inline Vec high_halves(Vec pairs) {
+  const __m256 high = _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xFFFF0000)));
+  return {_mm256_and_ps(pairs.lo, high), _mm256_and_ps(pairs.hi, high)};
+}
+// To the nearest bf16, ties to even, as bits: a value that is not finite may become another.
+inline Vec round_to_bf16(Vec a) {
+  const auto round = [](__m256 x) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF));
+    return _mm256_castsi256_ps(_mm256_add_epi32(bits, up));
+  };
+  return high_halves({round(a.lo), round(a.hi)});
+}
+// Lanes of bits that are 32-bit integers.
+inline Vec from_integers(Vec a) {
+  return {_mm256_cvtepi32_ps(_mm256_castps_si256(a.lo)),
+          _mm256_cvtepi32_ps(_mm256_castps_si256(a.hi))};
+}
+// sum + the four products of x's unsigned and w's signed bytes, in each lane.
+inline Vec add_quads(Vec x, Vec w, Vec sum) {
+  const auto add = [](__m256 x8, __m256 w8, __m256 sum8) {
+    const __m256i bytes = _mm256_castps_si256(x8), weights = _mm256_castps_si256(w8);
+    const __m256i even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xFF));
+    const __m256i odd = _mm256_srli_epi16(bytes, 8);
+    const __m256i even_weights = _mm256_srai_epi16(_mm256_slli_epi16(weights, 8), 8);
+    const __m256i odd_weights = _mm256_srai_epi16(weights, 8);
+    const __m256i products = _mm256_add_epi32(_mm256_madd_epi16(even, even_weights),
+                                              _mm256_madd_epi16(odd, odd_weights));
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(sum8), products));
+  };
+  return {add(x.lo, w.lo, sum.lo), add(x.hi, w.hi, sum.hi)};
+}
+// The low byte of each lane's bits, its top bit flipped.
+inline void store_bytes(float* p, Vec a) {
+  const __m256i low = _mm256_set1_epi32(0xFF);
+  const __m256i lo = _mm256_and_si256(_mm256_castps_si256(a.lo), low);
+  const __m256i hi = _mm256_and_si256(_mm256_castps_si256(a.hi), low);
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(lo, hi), 0xD8);
+  const __m128i bytes =
+      _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_xor_si128(bytes, _mm_set1_epi8(-128)));
+}
+
+// The largest lane, found as a tree of halves: i and (i + 8), then + 4, + 2, + 1.
+inline float max_lanes(Vec a) {
+  const __m256 m8 = _mm256_max_ps(a.lo, a.hi);
+  const __m128 m4 = _mm_max_ps(_mm256_castps256_ps128(m8), _mm256_extractf128_ps(m8, 1));
+  const __m128 m2 = _mm_max_ps(m4, _mm_movehl_ps(m4, m4));
+  return _mm_cvtss_f32(_mm_max_ss(m2, _mm_movehdup_ps(m2)));
+}
 // Lanes added as a tree of halves: i + (i + 8), then + 4, + 2, + 1.
 inline float sum_lanes(Vec a) {
   const __m256 s8 = _mm256_add_ps(a.lo, a.hi);

@@ -31,6 +31,53 @@ inline Vec exp2_rounded(Vec n) {
   const __m512i biased = _mm512_add_epi32(_mm512_castps_si512(n.v), _mm512_set1_epi32(127));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23))};
 }
+
+// A lane of bits holds two bf16, the earlier in its low half; each half as a float.
+inline Vec low_halves(Vec pairs) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs.v), 16))};
+}
+inline Vec high_halves(Vec pairs) {
+  const __m512i high = _mm512_set1_epi32(static_cast<int>(0xFFFF0000));
+  return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(pairs.v), high))};
+}
+// To the nearest bf16, ties to even, as bits: a value that is not finite may become another.
+inline Vec round_to_bf16(Vec a) {
+  const __m512i bits = _mm512_castps_si512(a.v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i up = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF));
+  return high_halves({_mm512_castsi512_ps(_mm512_add_epi32(bits, up))});
+}
+// Lanes of bits that are 32-bit integers.
+inline Vec from_integers(Vec a) { return {_mm512_cvtepi32_ps(_mm512_castps_si512(a.v))}; }
+// sum + the four products of x's unsigned and w's signed bytes, in each lane.
+inline Vec add_quads(Vec x, Vec w, Vec sum) {
+#ifdef __AVX512VNNI__
+  return {_mm512_castsi512_ps(_mm512_dpbusd_epi32(
+      _mm512_castps_si512(sum.v), _mm512_castps_si512(x.v), _mm512_castps_si512(w.v)))};
+#else
+  const __m512i bytes = _mm512_castps_si512(x.v), weights = _mm512_castps_si512(w.v);
+  const __m512i even = _mm512_and_si512(bytes, _mm512_set1_epi16(0xFF));
+  const __m512i odd = _mm512_srli_epi16(bytes, 8);
+  const __m512i even_weights = _mm512_srai_epi16(_mm512_slli_epi16(weights, 8), 8);
+  const __m512i odd_weights = _mm512_srai_epi16(weights, 8);
+  const __m512i products =
+      _mm512_add_epi32(_mm512_madd_epi16(even, even_weights), _mm512_madd_epi16(odd, odd_weights));
+  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(sum.v), products))};
+#endif
+}
+// The low byte of each lane's bits, its top bit flipped.
+inline void store_bytes(float* p, Vec a) {
+  const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_castps_si512(a.v));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_xor_si128(bytes, _mm_set1_epi8(-128)));
+}
+
+// The largest lane, found as a tree of halves: i and (i + 8), then + 4, + 2, + 1.
+inline float max_lanes(Vec a) {
+  const __m256 m8 = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  const __m128 m4 = _mm_max_ps(_mm256_castps256_ps128(m8), _mm256_extractf128_ps(m8, 1));
+  const __m128 m2 = _mm_max_ps(m4, _mm_movehl_ps(m4, m4));
+  return _mm_cvtss_f32(_mm_max_ss(m2, _mm_movehdup_ps(m2)));
+}
 // Lanes added as a tree of halves: i + (i + 8), then + 4, + 2, + 1.
 inline float sum_lanes(Vec a) {
   const __m256 s8 = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));

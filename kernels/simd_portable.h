@@ -63,6 +63,58 @@ inline Vec exp2_rounded(const Vec& n) {
     return std::bit_cast<float>((std::bit_cast<std::uint32_t>(n.lane[i]) + 127) << 23);
   });
 }
+
+inline std::uint32_t lane_bits(const Vec& a, int i) {
+  return std::bit_cast<std::uint32_t>(a.lane[i]);
+}
+// A lane of bits holds two bf16, the earlier in its low half; each half as a float.
+inline Vec low_halves(const Vec& pairs) {
+  return each_lane([&](int i) { return std::bit_cast<float>(lane_bits(pairs, i) << 16); });
+}
+inline Vec high_halves(const Vec& pairs) {
+  return each_lane([&](int i) { return std::bit_cast<float>(lane_bits(pairs, i) & 0xFFFF0000U); });
+}
+// To the nearest bf16, ties to even, as bits: a value that is not finite may become another.
+inline Vec round_to_bf16(const Vec& a) {
+  return each_lane([&](int i) {
+    const std::uint32_t bits = lane_bits(a, i);
+    return std::bit_cast<float>((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000U);
+  });
+}
+// Lanes of bits that are 32-bit integers.
+inline Vec from_integers(const Vec& a) {
+  return each_lane(
+      [&](int i) { return static_cast<float>(std::bit_cast<std::int32_t>(a.lane[i])); });
+}
+// sum + the four products of x's unsigned and w's signed bytes, in each lane.
+inline Vec add_quads(const Vec& x, const Vec& w, const Vec& sum) {
+  return each_lane([&](int i) {
+    auto total = std::bit_cast<std::int32_t>(sum.lane[i]);
+    for (int byte = 0; byte < 32; byte += 8) {
+      const auto unsigned_byte = static_cast<std::uint8_t>(lane_bits(x, i) >> byte);
+      total += unsigned_byte * static_cast<std::int8_t>(lane_bits(w, i) >> byte);
+    }
+    return std::bit_cast<float>(total);
+  });
+}
+// The low byte of each lane's bits, its top bit flipped.
+inline void store_bytes(float* p, const Vec& a) {
+  for (int i = 0; i < 16; i += 4) {
+    std::uint32_t word = 0;
+    for (int j = 0; j < 4; ++j) word |= (lane_bits(a, i + j) & 0xFF) << 8 * j;
+    p[i / 4] = std::bit_cast<float>(word ^ 0x80808080U);
+  }
+}
+
+// The largest lane, found as a tree of halves: i and (i + 8), then + 4, + 2, + 1.
+inline float max_lanes(Vec a) {
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) {
+      if (!(a.lane[i] > a.lane[i + half])) a.lane[i] = a.lane[i + half];
+    }
+  }
+  return a.lane[0];
+}
 // Lanes added as a tree of halves: i + (i + 8), then + 4, + 2, + 1.
 inline float sum_lanes(Vec a) {
   for (int half = 8; half > 0; half /= 2) {

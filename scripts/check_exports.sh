@@ -1,16 +1,16 @@
 #!/bin/bash
 # scripts/check_exports.sh BUILD_DIR: an object built for one instruction set may export its table
-# of kernels and nothing else. Anything more, inline functions above all, the linker could choose
+# of kernels, or those kernels of it that it has, and nothing else. Anything more, inline functions above all, the linker could choose
 # for the whole program, which would then stop on a machine without those instructions.
 set -euo pipefail
 
 found=0
 status=0
-for object in "$1"/CMakeFiles/mimi_kernels.dir/kernels/{portable,avx2,avx512,neon}.cpp.o; do
+for object in "$1"/CMakeFiles/mimi_kernels.dir/kernels/{portable,avx2,avx512,avx512_bf16,avx512_vnni,neon}.cpp.o; do
   if [ ! -e "$object" ]; then continue; fi  # of another architecture
   found=$((found + 1))
   exported=$(nm --defined-only --extern-only --demangle --format=posix "$object" | sed 's/ [A-Za-z] .*//')
-  if ! [[ $exported =~ ^mimi::kernels::k[A-Za-z0-9]+Table$ ]]; then
+  if ! [[ $exported =~ ^mimi::kernels::k[A-Za-z0-9]+(Table|Kernels)$ ]]; then
     printf '%s: exports this, expected one table of kernels:\n%s\n' "$object" "$exported"
     status=1
   fi

@@ -76,7 +76,7 @@ int widest_panel() {
   return vecs;
 }
 
-// --- gemm_panel ---
+// --- f32_panel ---
 
 struct EpilogueKind {
   const char* name;
@@ -118,7 +118,7 @@ class PanelCase : public KernelCase {
   }
 
   std::string name() const override {
-    return "gemm_panel, " + std::to_string(rows_) + " x " + std::to_string(a_.taps) + " x " +
+    return "f32_panel, " + std::to_string(rows_) + " x " + std::to_string(a_.taps) + " x " +
            std::to_string(a_.depth) + " x " + std::to_string(columns()) +
            (values_ == Values::kInteger ? ", integers, " : ", ") + kind_.name;
   }
@@ -196,14 +196,14 @@ class PanelCase : public KernelCase {
       task.a.taps = 1;
       task.a.depth = cut;
       task.epilogue = nullptr;
-      table.gemm_panel(task);
+      table.f32_panel(task);
       task.a.data += cut;
       task.a.depth = a_.depth - cut;
       task.panel += cut * vecs * kLanes;
       task.bias = nullptr;
       task.epilogue = &e;
     }
-    table.gemm_panel(task);
+    table.f32_panel(task);
   }
 
   std::string element_fault(int t, int column) const {
@@ -291,7 +291,7 @@ class NearestCase : public KernelCase {
                                           .taps = 1,
                                           .depth = depth_,
                                           .columns = columns_};
-    const kernels::PackedMatrix matrix(table, layout, bias_,
+    const kernels::PackedMatrix matrix({&table}, layout, bias_,
                                        -std::numeric_limits<float>::infinity());
     const auto width = static_cast<std::size_t>(padded(columns_));
     packed_.emplace(&table, Packed{GuardedFloats(std::span(matrix.panel(0), width * input_depth())),
@@ -592,7 +592,7 @@ void add_attention(KernelCases& cases) {
 }  // namespace
 
 const std::vector<CheckedKernel>& checked_kernels() {
-  static const std::vector<CheckedKernel> kernels = {{"gemm_panel", add_panels},
+  static const std::vector<CheckedKernel> kernels = {{"f32_panel", add_panels},
                                                      {"nearest", add_nearest},
                                                      {"dot_rows", add_dot_rows},
                                                      {"layer_norm", add_layer_norm},

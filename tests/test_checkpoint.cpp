@@ -176,19 +176,19 @@ TEST_CASE("each value that decides results changes the fingerprint") {
 }
 
 TEST_CASE("a file of bf16 or f16 is the model of its values widened") {
-  for (const Dtype dtype : {Dtype::kBF16, Dtype::kF16}) {
+  for (const TensorType dtype : {TensorType::kBF16, TensorType::kF16}) {
     Tensors halves = read_tensors(model("tiny-hf-bf16") + "/model.safetensors");
     Tensors wide = halves;
     for (auto& [name, tensor] : wide) {
       // Taken as f16, the bits of a moderate bf16 are another finite value.
-      halves[name].dtype = dtype == Dtype::kBF16 ? "BF16" : "F16";
+      halves[name].dtype = dtype == TensorType::kBF16 ? "BF16" : "F16";
       const Floats values = to_float32(as_bytes(halves[name].data), dtype);
       tensor.dtype = "F32";
       tensor.data = bytes_of(std::vector<float>(values.view().begin(), values.view().end()));
     }
     const std::uint32_t expected = Made(wide).open().fingerprint();
     CHECK(Made(halves).open().fingerprint() == expected);
-    CHECK((expected == 0x48a869d1) == (dtype == Dtype::kBF16));
+    CHECK((expected == 0x48a869d1) == (dtype == TensorType::kBF16));
   }
 }
 

@@ -71,10 +71,10 @@ std::vector<float> joined_column(const MatrixCase& m, int column) {
 struct GemmCase {
   int rows, taps, depth, columns;
 };
-// Below, at and above the blocks of 192 rows and a depth of 384.
+// Below, at and above the blocks of 192 rows and a depth of 512.
 constexpr GemmCase kGemmCases[] = {
-    {1, 1, 1, 1},     {5, 7, 1, 33},     {193, 1, 20, 17},  {25, 3, 257, 65},
-    {33, 1, 769, 40}, {14, 2, 400, 130}, {200, 3, 300, 16},
+    {1, 1, 1, 1},      {5, 7, 1, 33},     {193, 1, 20, 17},  {25, 3, 257, 65},
+    {33, 1, 1025, 40}, {14, 2, 513, 130}, {200, 3, 300, 16},
 };
 
 TEST_CASE("gemm and parallel_gemm: the same chain for any blocking and threads") {
@@ -85,7 +85,7 @@ TEST_CASE("gemm and parallel_gemm: the same chain for any blocking and threads")
       CAPTURE(rows);
       CAPTURE(columns);
       const MatrixCase m(Values::kReal, taps, depth, columns);
-      const PackedMatrix packed(*table, m.layout, m.bias);
+      const PackedMatrix packed({table}, m.layout, m.bias);
       const int padded = (columns + kLanes - 1) / kLanes * kLanes;
       const int row_step = depth + 5, tap_step = depth + 2;
       const auto input = random_values(
@@ -124,7 +124,7 @@ TEST_CASE("gemm: a range writes its own rows and panels only") {
     constexpr int kRows = 20, kDepth = 33;
     const int columns = 3 * table->panel_vecs * kLanes;
     const MatrixCase m(Values::kInteger, 1, kDepth, columns);
-    const PackedMatrix packed(*table, m.layout, m.bias);
+    const PackedMatrix packed({table}, m.layout, m.bias);
     const auto input = random_values(kRows * kDepth, Values::kInteger, 9);
     const GemmInput a = {input.data(), kDepth, 0, 1, kDepth};
     // The guard's rows are those of the second panel, rows 3 to 16.

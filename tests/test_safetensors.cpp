@@ -27,7 +27,7 @@ std::string f32(const std::string& name, const std::string& shape, const std::st
 }
 
 template <typename T>
-std::vector<float> widened(const std::vector<T>& values, Dtype dtype) {
+std::vector<float> widened(const std::vector<T>& values, TensorType dtype) {
   const std::string bytes = bytes_of(values);
   const Floats floats = to_float32(as_bytes(bytes), dtype);
   return {floats.view().begin(), floats.view().end()};
@@ -45,7 +45,7 @@ TEST_CASE("a valid file gives its tensors in the order of their names") {
   const std::vector<TensorEntry> entries = parse_safetensors(as_bytes(file), "f");
   REQUIRE(entries.size() == 4);
   CHECK(entries[0].name == "a");
-  CHECK(entries[0].dtype == Dtype::kBF16);
+  CHECK(entries[0].dtype == TensorType::kBF16);
   CHECK(entries[0].dtype_name == "BF16");
   CHECK(entries[0].shape == std::vector<std::int64_t>{3});
   CHECK(std::memcmp(entries[0].data.data(), "ABCDEF", 6) == 0);
@@ -193,7 +193,7 @@ TEST_CASE("names in messages stay one short line") {
 
 TEST_CASE("bf16 is the upper half of a float") {
   const std::vector<std::uint16_t> halves = {0x3f80, 0xc049, 0x0000, 0x8000, 0x0001, 0x7f7f};
-  const std::vector<float> floats = widened(halves, Dtype::kBF16);
+  const std::vector<float> floats = widened(halves, TensorType::kBF16);
   REQUIRE(floats.size() == halves.size());
   for (std::size_t i = 0; i < halves.size(); ++i) {
     CHECK(std::bit_cast<std::uint32_t>(floats[i]) == std::uint32_t{halves[i]} << 16);
@@ -203,7 +203,7 @@ TEST_CASE("bf16 is the upper half of a float") {
 TEST_CASE("every f16 widens to its value") {
   std::vector<std::uint16_t> halves(65'536);
   for (std::size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<std::uint16_t>(i);
-  const std::vector<float> floats = widened(halves, Dtype::kF16);
+  const std::vector<float> floats = widened(halves, TensorType::kF16);
   REQUIRE(floats.size() == halves.size());
   int wrong = 0;
   for (std::size_t i = 0; i < halves.size(); ++i) {
@@ -224,10 +224,12 @@ TEST_CASE("every f16 widens to its value") {
 
 TEST_CASE("aligned f32 is viewed, other f32 copied") {
   alignas(float) const char bytes[12] = {0, 0, 0, 0, 0, 0, '\x80', '\x3f', 0, 0, 0, 0};
-  const Floats aligned = to_float32(std::as_bytes(std::span(bytes).subspan(4, 4)), Dtype::kF32);
+  const Floats aligned =
+      to_float32(std::as_bytes(std::span(bytes).subspan(4, 4)), TensorType::kF32);
   CHECK(aligned.is_mapped());
   CHECK(aligned.view()[0] == 1.0F);
-  const Floats shifted = to_float32(std::as_bytes(std::span(bytes).subspan(3, 8)), Dtype::kF32);
+  const Floats shifted =
+      to_float32(std::as_bytes(std::span(bytes).subspan(3, 8)), TensorType::kF32);
   CHECK(!shifted.is_mapped());
   CHECK(shifted.view().size() == 2);
   CHECK(std::bit_cast<std::uint32_t>(shifted.view()[0]) == 0x80000000);

@@ -100,8 +100,9 @@ Output run(const Model& model, std::span<const float> audio, int levels, const C
   return output;
 }
 
-Model open_tiny(const std::string& isa = {}) {
-  return Model::open((test_models() / "tiny-hf").string(), {.isa = isa, .threads = 2});
+Model open_tiny(const std::string& isa = {}, Dtype dtype = Dtype::kF32) {
+  return Model::open((test_models() / "tiny-hf").string(),
+                     {.isa = isa, .threads = 2, .dtype = dtype});
 }
 
 // 1.2 s of speech, the last of its 16 frames begun.
@@ -172,19 +173,46 @@ TEST_CASE("tiny model: the stored bits for every cut, block size, thread count a
   }
 }
 
+// Kernels of few rows and of many, blocks that end anywhere, work shared out or not.
+constexpr Cut kDtypeCuts[] = {
+    {.push = kWhole, .block_frames = 32, .threads = 2},
+    {.push = kFrame, .block_frames = 1, .threads = 1},
+    {.push = kRandom, .block_frames = 7, .threads = 3},
+};
+
+TEST_CASE("tiny model in bf16 and int8: the stored bits for every cut and ISA") {
+  const auto audio = speech();
+  for (const Dtype dtype : {Dtype::kBf16, Dtype::kInt8}) {
+    const Bits expected = stored_bits("tiny-" + std::string(dtype_name(dtype)));
+    for (const kernels::KernelTable* table : kernels::available()) {
+      CAPTURE(std::string(table->name));
+      const Model model = open_tiny(table->name, dtype);
+      for (const Cut& cut : kDtypeCuts) {
+        const Bits found = bits_of(run(model, audio, 6, cut));
+        CHECK(found.codes == expected.codes);
+        CHECK(found.audio == expected.audio);
+      }
+    }
+  }
+}
+
 // A third of a second, since an emulated machine takes a minute for a second.
 TEST_CASE("shipped model: the stored bits on every ISA") {
   auto audio = speech();
   audio.resize(9000);
   const Bits expected = stored_bits("shipped");
-  for (const kernels::KernelTable* table : kernels::available()) {
-    const std::string isa = table->name;
-    CAPTURE(isa);
-    const Model model = Model::embedded({.isa = isa, .threads = 2});
-    const Bits found =
-        bits_of(run(model, audio, 32, {.push = kRandom, .block_frames = 2, .threads = 3}));
-    CHECK(found.codes == expected.codes);
-    CHECK(found.audio == expected.audio);
+  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16, Dtype::kInt8}) {
+    const bool f32 = dtype == Dtype::kF32;
+    const Bits stored = f32 ? expected : stored_bits("shipped-" + std::string(dtype_name(dtype)));
+    for (const kernels::KernelTable* table : kernels::available()) {
+      const std::string isa = table->name;
+      CAPTURE(isa);
+      const Model model = Model::embedded({.isa = isa, .threads = 2, .dtype = dtype});
+      const Bits found =
+          bits_of(run(model, audio, 32, {.push = kRandom, .block_frames = 2, .threads = 3}));
+      CHECK(found.codes == stored.codes);
+      CHECK(found.audio == stored.audio);
+    }
   }
   CHECK(bits_of(run(Model::embedded(), audio, 32, {})) == expected);
 }

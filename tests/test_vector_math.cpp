@@ -46,14 +46,14 @@ std::vector<float> activated(const KernelTable& table, Activation activation,
   alignas(64) const float zeros[kLanes] = {};
   std::vector<float> output(values.size());
   for (std::size_t i = 0; i < values.size(); i += kLanes) {
-    table.gemm_panel({.a = {zeros, 1, 0, 1, 1},
-                      .rows = 1,
-                      .panel = zeros,
-                      .vecs = 1,
-                      .bias = values.data() + i,
-                      .output = output.data() + i,
-                      .output_stride = kLanes,
-                      .epilogue = &epilogue});
+    table.f32_panel({.a = {zeros, 1, 0, 1, 1},
+                     .rows = 1,
+                     .panel = zeros,
+                     .vecs = 1,
+                     .bias = values.data() + i,
+                     .output = output.data() + i,
+                     .output_stride = kLanes,
+                     .epilogue = &epilogue});
   }
   return output;
 }

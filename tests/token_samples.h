@@ -54,7 +54,7 @@ inline TokenHeader made_up_header() {
   header.model_name = "kyutai/mimi";
   header.model_fingerprint = 0x12345678;
   header.dtype = TokenDtype::kF32;
-  header.arithmetic = kF32Arithmetic;
+  header.arithmetic = kFirstArithmetic;
   return header;
 }
 
