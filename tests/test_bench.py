@@ -108,11 +108,11 @@ class Bench(CliTest):
                       line["share_of_read_bandwidth"] * report["read_gigabytes_per_second"])
             if "gflops" in line:
                 self.near(line["gflops"], line["share_of_peak"] * report["peaks"][0]["gflops"])
-            if line["kernel"] == "gemm_panel":
+            if line["kernel"] == "f32_panel":
                 rows, depth, columns = map(int, line["shape"].split(": ")[1].split(" x "))
                 self.near(line["gflops"] * line["microseconds"] * 1e3, 2 * rows * depth * columns)
         kinds = {line["kernel"] for line in report["kernels"]}
-        self.assertTrue(kinds >= {"gemm_panel", "nearest", "dot_rows", "layer_norm", "attention"})
+        self.assertTrue(kinds >= {"f32_panel", "nearest", "dot_rows", "layer_norm", "attention"})
 
     def change(self, report, name, factor):
         """Another report in which every figure was `factor` times as good as in this one."""
