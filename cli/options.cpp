@@ -65,16 +65,26 @@ ChannelChoice parse_channels(const std::string& text) {
   throw CLI::ValidationError("'" + text + "' is not mix, left, right, keep or a number from 1");
 }
 
-const auto kWindows = one_of<Window>({{"offline", Window::kOffline},
-                                      {"moshi-streaming", Window::kMoshiStreaming},
-                                      {"rust", Window::kRust}});
-const auto kSampleFormats = one_of<SampleFormat>(
-    {{"s16", SampleFormat::kS16}, {"s24", SampleFormat::kS24}, {"f32", SampleFormat::kF32}});
-const auto kRawFormats =
-    one_of<SampleFormat>({{"s16", SampleFormat::kS16}, {"f32", SampleFormat::kF32}});
-const auto kResamplers = one_of<ResamplerQuality>({{"best", ResamplerQuality::kBest},
-                                                   {"medium", ResamplerQuality::kMedium},
-                                                   {"fast", ResamplerQuality::kFast}});
+auto window_rules() {
+  return one_of<Window>({{"offline", Window::kOffline},
+                         {"moshi-streaming", Window::kMoshiStreaming},
+                         {"rust", Window::kRust}});
+}
+
+auto sample_formats() {
+  return one_of<SampleFormat>(
+      {{"s16", SampleFormat::kS16}, {"s24", SampleFormat::kS24}, {"f32", SampleFormat::kF32}});
+}
+
+auto raw_formats() {
+  return one_of<SampleFormat>({{"s16", SampleFormat::kS16}, {"f32", SampleFormat::kF32}});
+}
+
+auto resampler_qualities() {
+  return one_of<ResamplerQuality>({{"best", ResamplerQuality::kBest},
+                                   {"medium", ResamplerQuality::kMedium},
+                                   {"fast", ResamplerQuality::kFast}});
+}
 
 void add_common(CLI::App& app, CommonOptions& common) {
   app.add_option(
@@ -105,7 +115,7 @@ void add_source(CLI::App& app, SourceOptions& source) {
 
 CLI::Option* add_resampler(CLI::App& app, ResamplerQuality& quality) {
   return add_parsed(app, "--resampler", "QUALITY", quality, "best (default), medium or fast",
-                    kResamplers);
+                    resampler_qualities());
 }
 
 void add_encode(CLI::App& app, Parsed& parsed) {
@@ -118,13 +128,14 @@ void add_encode(CLI::App& app, Parsed& parsed) {
   add_number(*command, "-l,--levels", options.levels, 1, kMostLevels,
              "codebooks per frame, 137.5 bit/s each (default 8)");
   add_source(*command, options.source);
-  CLI::Option* raw = add_parsed(*command, "--raw", "FORMAT", options.source.raw_format.sample,
-                                "input is headerless PCM: s16 or f32, little-endian", kRawFormats);
+  CLI::Option* raw =
+      add_parsed(*command, "--raw", "FORMAT", options.source.raw_format.sample,
+                 "input is headerless PCM: s16 or f32, little-endian", raw_formats());
   CLI::Option* rate = add_number(*command, "--rate", options.source.raw_format.rate_hz, kLowestRate,
                                  kHighestRate, "sample rate of headerless input (default 24000)");
   add_resampler(*command, options.source.resampler);
   add_parsed(*command, "--window", "RULE", options.window,
-             "whose attention window: offline (default), moshi-streaming or rust", kWindows);
+             "whose attention window: offline (default), moshi-streaming or rust", window_rules());
   add_number(*command, "--block-frames", options.block_frames, 1, kMaxBlockFrames,
              "frames per block (default 125 into a file, 1 into a pipe)");
   add_range(*command, options.range);
@@ -146,9 +157,9 @@ CLI::Option* add_sample_formats(CLI::App& app, SinkOptions& sink) {
   CLI::Option* format =
       add_parsed(app, "--format", "FORMAT", sink.sample,
                  "samples: s16 (default), s24 or f32; .flac and .ogg go by the suffix of FILE",
-                 kSampleFormats);
+                 sample_formats());
   CLI::Option* raw = add_parsed(app, "--raw", "FORMAT", sink.sample,
-                                "headerless PCM: s16 or f32, little-endian", kRawFormats);
+                                "headerless PCM: s16 or f32, little-endian", raw_formats());
   raw->excludes(format);
   return raw;
 }
@@ -173,7 +184,7 @@ void add_decode(CLI::App& app, Parsed& parsed) {
   add_sample_formats(*command, options.sink);
   add_resampler(*command, options.sink.resampler);
   add_parsed(*command, "--window", "RULE", options.window,
-             "offline, moshi-streaming or rust (default: the file's)", kWindows);
+             "offline, moshi-streaming or rust (default: the file's)", window_rules());
   add_range(*command, options.range);
   add_warm_up(*command, options.warm_up_s);
   command->final_callback([&parsed, command] {
@@ -204,7 +215,7 @@ void add_roundtrip(CLI::App& app, Parsed& parsed) {
   command->get_option("--raw-channels")->needs(raw);
   add_resampler(*command, options.source.resampler);
   add_parsed(*command, "--window", "RULE", options.window,
-             "whose attention window: offline (default), moshi-streaming or rust", kWindows);
+             "whose attention window: offline (default), moshi-streaming or rust", window_rules());
   command->final_callback([&parsed, command] {
     RoundtripOptions& given = parsed.roundtrip;
     finish_sink(*command, given.sink);

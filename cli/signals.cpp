@@ -9,8 +9,11 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstring>
 
+#include "cli/commands.h"
 #include "core/error.h"
+#include "core/mapped_file.h"
 
 namespace mimi::cli {
 namespace {
@@ -36,6 +39,24 @@ extern "C" void end_by_signal(int signal) {
   pthread_kill(g_main_thread, signal);  // takes effect when this handler returns
 }
 
+void write_error(const char* text) {
+  if (::write(STDERR_FILENO, text, std::strlen(text)) < 0) return;  // nothing else can be done
+}
+
+// On whichever thread read beyond the end. There is nothing to return to.
+extern "C" void end_by_bus_error(int signal, siginfo_t* info, void*) {
+  const char* const file = mapped_file_at(info->si_addr);
+  if (file == nullptr) {
+    std::signal(signal, SIG_DFL);  // takes effect when this handler returns
+    return;
+  }
+  if (g_has_unfinished != 0) unlink(g_unfinished_path);
+  write_error("mimi: ");
+  write_error(file);
+  write_error(": was cut short while it was read, or cannot be read\n");
+  _exit(kExitFailed);
+}
+
 bool is_ignored(int signal) {
   struct sigaction action {};
   sigaction(signal, nullptr, &action);
@@ -56,6 +77,11 @@ void install_signal_handlers() {
     const bool inherited = (signal == SIGINT || signal == SIGHUP) && is_ignored(signal);
     if (!inherited) sigaction(signal, &action, nullptr);
   }
+  struct sigaction bus_action {};
+  bus_action.sa_sigaction = end_by_bus_error;
+  bus_action.sa_flags = SA_SIGINFO;
+  sigemptyset(&bus_action.sa_mask);
+  sigaction(SIGBUS, &bus_action, nullptr);
   // A file beyond the size limit is then an error of write(), with a message, like a full disk.
   std::signal(SIGXFSZ, SIG_IGN);
 }

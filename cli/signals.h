@@ -6,7 +6,9 @@
 namespace mimi::cli {
 
 // SIGINT, SIGTERM, SIGHUP and SIGPIPE remove the unfinished file and then end the process as they
-// would have. To be called once, by the main thread, before any other thread is started.
+// would have. SIGBUS in a mapped file, which was cut short while it was read, is told in a line and
+// ends the process with exit code 1. To be called once, by the main thread, before any other thread
+// is started.
 void install_signal_handlers();
 
 // A file that goes away with its owner, or with the process when a signal ends it, unless it is

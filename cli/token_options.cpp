@@ -22,16 +22,21 @@ constexpr const char* kConvertExamples =
     "  mimi convert --as safetensors *.mimi          all that the files say goes along\n"
     "  mimi convert --as mimi codes.npy              from what another program made\n";
 
-const auto kFormats = one_of<std::string>({{"mimi", "mimi"},
-                                           {"npy", "npy"},
-                                           {"safetensors", "safetensors"},
-                                           {"moshi", "moshi"},
-                                           {"codec", "codec"},
-                                           {"text", "text"}});
-const auto kCodeTypes = one_of<CodeType>({{"uint16", CodeType::kUint16},
-                                          {"int16", CodeType::kInt16},
-                                          {"int32", CodeType::kInt32},
-                                          {"int64", CodeType::kInt64}});
+auto table_formats() {
+  return one_of<std::string>({{"mimi", "mimi"},
+                              {"npy", "npy"},
+                              {"safetensors", "safetensors"},
+                              {"moshi", "moshi"},
+                              {"codec", "codec"},
+                              {"text", "text"}});
+}
+
+auto code_types() {
+  return one_of<CodeType>({{"uint16", CodeType::kUint16},
+                           {"int16", CodeType::kInt16},
+                           {"int32", CodeType::kInt32},
+                           {"int64", CodeType::kInt64}});
+}
 
 void add_test(CLI::App& app, const CommonOptions& common, Command& chosen) {
   auto options = std::make_shared<TestOptions>();
@@ -100,9 +105,9 @@ void add_convert(CLI::App& app, const CommonOptions& common, Command& chosen) {
   add_parsed(*command, "--as", "FORMAT", options->format,
              "mimi, npy, safetensors, moshi (moshi.cpp's .mimi), codec (codec.cpp's .npy) or text "
              "(default: by the suffix of FILE)",
-             kFormats);
+             table_formats());
   add_parsed(*command, "--dtype", "TYPE", options->type,
-             "of npy and safetensors: uint16, int16, int32 or int64", kCodeTypes);
+             "of npy and safetensors: uint16, int16, int32 or int64", code_types());
   command
       ->add_option("--like", options->like,
                    "a .mimi file with the model and rates of an input that does not say them")

@@ -17,13 +17,16 @@ add_test(NAME make_models COMMAND ${MIMI_PYTHON} ${PROJECT_SOURCE_DIR}/tests/mak
 set_tests_properties(make_models PROPERTIES FIXTURES_SETUP models)
 
 # Labels name what the slow runs (sanitizers, qemu) leave out: `full`, work with a model of the real
-# size, and `install`, tests of files rather than of code.
+# size; `install`, tests of files rather than of code; and `faults`, which needs the allocator, memory
+# limits or a library's place before all others for itself.
 function(mimi_set_up_test name)
   set_tests_properties(${name} PROPERTIES ENVIRONMENT "${test_environment}" FIXTURES_REQUIRED models)
   if(name MATCHES "_full")
     set_tests_properties(${name} PROPERTIES LABELS full)
   elseif(name MATCHES "^test_(completions|install)")
     set_tests_properties(${name} PROPERTIES LABELS install)
+  elseif(name MATCHES "^test_(faults|limits)")
+    set_tests_properties(${name} PROPERTIES LABELS faults)
   endif()
 endfunction()
 
@@ -79,6 +82,11 @@ foreach(source IN LISTS writer_sources)
 endforeach()
 
 if(MIMI_BUILD_CLI)
+  # Preloaded by test_faults.py.
+  add_library(fault_shim MODULE tests/faults/fault_shim.cpp)
+  target_link_libraries(fault_shim PRIVATE ${CMAKE_DL_LIBS})
+  set_target_properties(fault_shim PROPERTIES PREFIX "")
+
   file(GLOB python_tests CONFIGURE_DEPENDS tests/test_*.py)
   foreach(source IN LISTS python_tests)
     cmake_path(GET source STEM name)

@@ -5,7 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
+#include <climits>
+#include <mutex>
 #include <system_error>
 #include <utility>
 
@@ -35,7 +39,43 @@ class Descriptor {
   int fd_;
 };
 
+// What mapped_file_at() looks through. More files at once than there are entries stay unnamed.
+struct Mapping {
+  std::atomic<const std::byte*> begin{nullptr};
+  std::atomic<std::size_t> size{0};
+  char path[PATH_MAX] = "";
+};
+std::array<Mapping, 8> g_mappings;
+std::mutex g_mappings_mutex;  // of those who change them
+
+void remember(const std::byte* begin, std::size_t size, const std::string& path) {
+  const std::lock_guard lock(g_mappings_mutex);
+  for (Mapping& mapping : g_mappings) {
+    if (mapping.begin != nullptr) continue;
+    mapping.path[path.copy(mapping.path, PATH_MAX - 1)] = '\0';
+    mapping.size = size;
+    mapping.begin = begin;
+    return;
+  }
+}
+
+void forget(const std::byte* begin) {
+  const std::lock_guard lock(g_mappings_mutex);
+  for (Mapping& mapping : g_mappings) {
+    if (mapping.begin == begin) mapping.begin = nullptr;
+  }
+}
+
 }  // namespace
+
+const char* mapped_file_at(const void* address) {
+  const auto* const at = static_cast<const std::byte*>(address);
+  for (const Mapping& mapping : g_mappings) {
+    const std::byte* const begin = mapping.begin;
+    if (begin != nullptr && at >= begin && at < begin + mapping.size) return mapping.path;
+  }
+  return nullptr;
+}
 
 MappedFile::MappedFile(const std::string& path) {
   const Descriptor file(path);
@@ -48,6 +88,7 @@ MappedFile::MappedFile(const std::string& path) {
   void* const address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (address == MAP_FAILED) fail(path, "cannot be mapped");
   data_ = static_cast<const std::byte*>(address);
+  remember(data_, size_, path);
   ::madvise(address, size_, MADV_WILLNEED);  // advice only: reading works without it
 }
 
@@ -61,7 +102,9 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  forget(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 }  // namespace mimi

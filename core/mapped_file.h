@@ -22,4 +22,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
+// The path of the mapped file that `address` lies in, or nullptr. For a handler of SIGBUS, which is
+// what reading beyond the end of a file that was cut short gives: it allocates nothing.
+const char* mapped_file_at(const void* address);
+
 }  // namespace mimi

@@ -1,0 +1,178 @@
+// Preloaded into a program, makes one of its calls to the system or the allocator go wrong.
+//
+//   MIMI_FAULT=read:7:fail      the 7th read() fails, with the error that a bad disk gives
+//   MIMI_FAULT=write:7:short    the 7th write() writes one byte
+//   MIMI_FAULT=read:7:intr      the 7th read() is interrupted by a signal
+//   MIMI_FAULT=mapfile:1:truncate  the first mapped file is cut to its first page once it is mapped
+//   MIMI_FAULT_COUNTS=FILE      at the end, FILE gets a line "name calls" for each function
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+// What glibc's own malloc is called inside: asking dlsym() for it would need malloc.
+extern "C" void* __libc_malloc(std::size_t);
+extern "C" void* __libc_calloc(std::size_t, std::size_t);
+extern "C" void* __libc_realloc(void*, std::size_t);
+extern "C" void* __libc_memalign(std::size_t, std::size_t);
+
+namespace {
+
+enum Call { kRead, kWrite, kPwrite, kFsync, kRename, kMmap, kMapFile, kMalloc, kOpen, kCalls };
+constexpr std::array<const char*, kCalls> kNames = {"read", "write",   "pwrite", "fsync", "rename",
+                                                    "mmap", "mapfile", "malloc", "open"};
+enum class Mode { kNone, kFail, kShort, kInterrupt, kTruncate };
+
+std::array<std::atomic<long>, kCalls> g_counts;
+
+struct Plan {
+  int call = -1;
+  long number = 0;
+  Mode mode = Mode::kNone;
+};
+
+// Without anything that may allocate: the first caller is malloc.
+Plan parse_plan() {
+  Plan plan;
+  const char* const name = std::getenv("MIMI_FAULT");
+  if (name == nullptr) return plan;
+  const char* const number = std::strchr(name, ':');
+  const char* const mode = number == nullptr ? nullptr : std::strchr(number + 1, ':');
+  if (mode == nullptr) std::abort();
+  for (int call = 0; call < kCalls; ++call) {
+    const char* const known = kNames[static_cast<std::size_t>(call)];
+    const auto length = static_cast<std::size_t>(number - name);
+    if (std::strlen(known) == length && std::strncmp(name, known, length) == 0) plan.call = call;
+  }
+  plan.number = std::strtol(number + 1, nullptr, 10);
+  if (std::strcmp(mode, ":fail") == 0) plan.mode = Mode::kFail;
+  if (std::strcmp(mode, ":short") == 0) plan.mode = Mode::kShort;
+  if (std::strcmp(mode, ":intr") == 0) plan.mode = Mode::kInterrupt;
+  if (std::strcmp(mode, ":truncate") == 0) plan.mode = Mode::kTruncate;
+  if (plan.call < 0 || plan.mode == Mode::kNone) std::abort();
+  return plan;
+}
+
+// Counts a call and says what is to happen to it.
+Mode next(Call call) {
+  static const Plan plan = parse_plan();
+  const long number = ++g_counts[call];
+  return call == plan.call && number == plan.number ? plan.mode : Mode::kNone;
+}
+
+template <typename Function>
+Function real(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+// 0, or the error that the call gets.
+int error_of(Mode mode, int failure) {
+  if (mode == Mode::kInterrupt) return EINTR;
+  return mode == Mode::kFail ? failure : 0;
+}
+
+struct CountsAtEnd {
+  ~CountsAtEnd() {
+    const char* const path = std::getenv("MIMI_FAULT_COUNTS");
+    if (path == nullptr) return;
+    std::FILE* const file = std::fopen(path, "w");
+    if (file == nullptr) return;
+    for (std::size_t i = 0; i < kCalls; ++i) {
+      std::fprintf(file, "%s %ld\n", kNames[i], g_counts[i].load());
+    }
+    std::fclose(file);
+  }
+} g_counts_at_end;
+
+}  // namespace
+
+extern "C" {
+
+ssize_t read(int fd, void* data, std::size_t size) {
+  static const auto original = real<ssize_t (*)(int, void*, std::size_t)>("read");
+  const Mode mode = next(kRead);
+  if (const int error = error_of(mode, EIO)) return errno = error, -1;
+  return original(fd, data, mode == Mode::kShort && size > 1 ? 1 : size);
+}
+
+ssize_t write(int fd, const void* data, std::size_t size) {
+  static const auto original = real<ssize_t (*)(int, const void*, std::size_t)>("write");
+  const Mode mode = next(kWrite);
+  if (const int error = error_of(mode, ENOSPC)) return errno = error, -1;
+  return original(fd, data, mode == Mode::kShort && size > 1 ? 1 : size);
+}
+
+ssize_t pwrite(int fd, const void* data, std::size_t size, off_t offset) {
+  static const auto original = real<ssize_t (*)(int, const void*, std::size_t, off_t)>("pwrite");
+  const Mode mode = next(kPwrite);
+  if (const int error = error_of(mode, ENOSPC)) return errno = error, -1;
+  return original(fd, data, mode == Mode::kShort && size > 1 ? 1 : size, offset);
+}
+
+int fsync(int fd) {
+  static const auto original = real<int (*)(int)>("fsync");
+  if (const int error = error_of(next(kFsync), EIO)) return errno = error, -1;
+  return original(fd);
+}
+
+int renameat2(int from_fd, const char* from, int to_fd, const char* to, unsigned flags) {
+  static const auto original =
+      real<int (*)(int, const char*, int, const char*, unsigned)>("renameat2");
+  if (const int error = error_of(next(kRename), EIO)) return errno = error, -1;
+  return original(from_fd, from, to_fd, to, flags);
+}
+
+int open(const char* path, int flags, ...) {
+  static const auto original = real<int (*)(const char*, int, ...)>("open");
+  mode_t permissions = 0;
+  if ((flags & (O_CREAT | O_TMPFILE)) != 0) {
+    __builtin_va_list arguments;
+    __builtin_va_start(arguments, flags);
+    permissions = __builtin_va_arg(arguments, mode_t);
+    __builtin_va_end(arguments);
+  }
+  if (const int error = error_of(next(kOpen), EMFILE)) return errno = error, -1;
+  return original(path, flags, permissions);
+}
+
+void* mmap(void* address, std::size_t size, int protection, int flags, int fd, off_t offset) {
+  static const auto original = real<void* (*)(void*, std::size_t, int, int, int, off_t)>("mmap");
+  const Mode mode = fd < 0 ? Mode::kNone : next(kMapFile);
+  if (const int error = error_of(next(kMmap), ENOMEM)) return errno = error, MAP_FAILED;
+  void* const mapped = original(address, size, protection, flags, fd, offset);
+  if (mode == Mode::kTruncate) {
+    char path[64];
+    std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (truncate(path, 4096) != 0) std::abort();
+  }
+  return mapped;
+}
+
+void* malloc(std::size_t size) {
+  if (next(kMalloc) == Mode::kFail) return errno = ENOMEM, nullptr;
+  return __libc_malloc(size);
+}
+
+void* calloc(std::size_t count, std::size_t size) {
+  if (next(kMalloc) == Mode::kFail) return errno = ENOMEM, nullptr;
+  return __libc_calloc(count, size);
+}
+
+void* realloc(void* memory, std::size_t size) {
+  if (next(kMalloc) == Mode::kFail) return errno = ENOMEM, nullptr;
+  return __libc_realloc(memory, size);
+}
+
+void* aligned_alloc(std::size_t alignment, std::size_t size) {
+  if (next(kMalloc) == Mode::kFail) return errno = ENOMEM, nullptr;
+  return __libc_memalign(alignment, size);
+}
+
+}  // extern "C"

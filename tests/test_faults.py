@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Calls to the system and the allocator that fail, one at a time, in small runs of the program: each
+time the exit code is not 0 and nothing is left, or the output is whole and right. A seeded sample of
+the calls; all of them where MIMI_SOAK is set."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from cli_support import MIMI, CliTest, noise, wav
+
+TINY = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
+SHIM = os.path.join(os.environ["MIMI_BUILD_DIR"], "fault_shim.so")
+SOAK = "MIMI_SOAK" in os.environ
+SAMPLE = 12  # calls of each kind and run
+MODES = {"read": ("fail", "short", "intr"), "write": ("fail", "short", "intr"),
+         "pwrite": ("fail", "short"), "fsync": ("fail",), "rename": ("fail",), "mmap": ("fail",),
+         "malloc": ("fail",), "open": ("fail",)}
+# What must succeed all the same.
+HARMLESS = {("read", "short"), ("read", "intr"), ("write", "short"), ("write", "intr")}
+
+RUNS = {  # arguments and output
+    "encode": (["encode", "--model", TINY, "in.wav"], "in.mimi"),
+    "encode, resampled": (["encode", "--model", TINY, "in16.wav", "--verify"], "in16.mimi"),
+    "decode": (["decode", "--model", TINY, "tokens"], "tokens.wav"),
+    "decode, FLAC": (["decode", "--model", TINY, "tokens", "-o", "a.flac"], "a.flac"),
+    "cut": (["cut", "tokens", "--from", "0.5"], "tokens.cut.mimi"),
+    "repair": (["repair", "-q", "tokens"], "tokens.repaired.mimi"),
+    "convert": (["convert", "tokens", "-o", "tokens.npy"], "tokens.npy"),
+}
+
+
+class Faults(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.put("in.wav", wav(noise(30000)))
+        self.put("in16.wav", wav(noise(20000), rate=16000))
+        self.mimi("encode", "--model", TINY, "in.wav", "-o", "tokens")
+        self.inputs = self.files()
+
+    def run_with(self, arguments, env):
+        return subprocess.run([MIMI, "--threads", "1", *arguments], cwd=self.dir,
+                              capture_output=True,
+                              env={**os.environ, "LD_PRELOAD": SHIM, **env}, timeout=60)
+
+    def count(self, arguments):
+        counts = self.path("counts")
+        result = self.run_with(arguments, {"MIMI_FAULT_COUNTS": counts})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        with open(counts, encoding="ascii") as file:
+            found = {name: int(calls) for name, calls in (line.split() for line in file)}
+        os.remove(counts)
+        return found
+
+    def clean(self):
+        for name in self.files():
+            if name not in self.inputs:
+                os.remove(self.path(name))
+
+    def check_fault(self, arguments, output, expected, fault, harmless):
+        result = self.run_with(arguments, {"MIMI_FAULT": fault})
+        told = f"{fault}: {result.returncode} {result.stderr.decode()}"
+        left = [name for name in self.files() if name not in self.inputs]
+        if result.returncode == 0:
+            self.assertEqual(left, [output], told)
+            self.assertEqual(self.get(output), expected, told)
+        else:
+            self.assertFalse(harmless, told)
+            self.assertEqual(result.returncode, 1, told)
+            self.assertEqual(left, [], told)
+            self.assertRegex(result.stderr.decode(), r"\A(mimi: [^\n]+\n)+\Z", told)
+        self.clean()
+
+    def test_each_call(self):
+        choose = random.Random(1)
+        for name, (arguments, output) in RUNS.items():
+            counts = self.count(arguments)
+            expected = self.get(output)
+            self.clean()
+            self.assertGreater(counts["write"], 0)
+            for call, modes in MODES.items():
+                numbers = range(1, counts[call] + 1)
+                if not SOAK and len(numbers) > SAMPLE:
+                    numbers = sorted(choose.sample(numbers, SAMPLE))
+                for number in numbers:
+                    for mode in modes:
+                        with self.subTest(run=name, call=call, number=number, mode=mode):
+                            self.check_fault(arguments, output, expected,
+                                             f"{call}:{number}:{mode}", (call, mode) in HARMLESS)
+
+    def test_a_model_cut_short_while_it_is_mapped(self):
+        shutil.copytree(TINY, self.path("model"))
+        os.chmod(self.path("model/model.safetensors"), 0o644)
+        self.inputs = self.files()
+        found = self.count(["encode", "--model", "model", "in.wav"])["mapfile"]
+        self.clean()
+        whole = self.get("model/model.safetensors")
+        told = 0
+        for number in range(1, found + 1):
+            self.put("model/model.safetensors", whole)
+            result = self.run_with(["encode", "--model", "model", "in.wav"],
+                                   {"MIMI_FAULT": f"mapfile:{number}:truncate"})
+            if result.returncode == 1:
+                told += 1
+                self.assertRegex(result.stderr.decode(), r"\Amimi: model/model.safetensors: was cut "
+                                 r"short while it was read, or cannot be read\n\Z")
+                self.assertEqual(self.files(), self.inputs)
+            self.clean()
+        self.assertEqual(told, 1)
+
+    def test_signals_at_random_moments(self):
+        arguments = ["--threads", "1", "encode", "--model", TINY, "in.wav", "-f"]
+        self.mimi(*arguments)
+        expected = self.get("in.mimi")
+        self.clean()
+        start = time.monotonic()
+        self.mimi(*arguments)
+        lasts = time.monotonic() - start
+        self.clean()
+        choose = random.Random(2)
+        for _ in range(200 if SOAK else 20):
+            ending = choose.choice((signal.SIGINT, signal.SIGTERM))
+            process = self.start(*arguments, stdin=subprocess.DEVNULL)
+            time.sleep(choose.uniform(0, 1.2 * lasts))
+            process.send_signal(ending)
+            code = process.wait()
+            self.assertIn(code, (0, -ending))
+            left = [name for name in self.files() if name not in self.inputs]
+            self.assertIn(left, ([], ["in.mimi"]) if code else (["in.mimi"],))
+            if left:
+                self.assertEqual(self.get("in.mimi"), expected)
+            self.clean()
+
+
+if __name__ == "__main__":
+    unittest.main()
