@@ -26,6 +26,9 @@ void hold_standard_streams() {
   }
 }
 
+// Libraries' static objects may already throw.
+[[gnu::constructor(101)]] void before_static_objects() { install_terminate_handler(); }
+
 int run(int argc, char** argv) {
   try {
     const int exit_code = parse_command_line(argc, argv)();

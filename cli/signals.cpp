@@ -10,6 +10,8 @@
 #include <climits>
 #include <csignal>
 #include <cstring>
+#include <exception>
+#include <new>
 
 #include "cli/commands.h"
 #include "core/error.h"
@@ -57,6 +59,24 @@ extern "C" void end_by_bus_error(int signal, siginfo_t* info, void*) {
   _exit(kExitFailed);
 }
 
+[[noreturn]] void end_by_exception() {
+  if (g_has_unfinished != 0) unlink(g_unfinished_path);
+  write_error("mimi: ");
+  try {
+    if (const std::exception_ptr failure = std::current_exception())
+      std::rethrow_exception(failure);
+    write_error("ended without an exception");
+  } catch (const std::bad_alloc&) {
+    write_error("not enough memory");
+  } catch (const std::exception& error) {
+    write_error(error.what());
+  } catch (...) {
+    write_error("unknown exception");
+  }
+  write_error("\n");
+  _exit(kExitFailed);
+}
+
 bool is_ignored(int signal) {
   struct sigaction action {};
   sigaction(signal, nullptr, &action);
@@ -85,6 +105,8 @@ void install_signal_handlers() {
   // A file beyond the size limit is then an error of write(), with a message, like a full disk.
   std::signal(SIGXFSZ, SIG_IGN);
 }
+
+void install_terminate_handler() { std::set_terminate(end_by_exception); }
 
 UnfinishedFile::UnfinishedFile(const std::string& path) : path_(path) {
   assert(g_has_unfinished == 0);

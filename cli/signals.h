@@ -11,6 +11,10 @@ namespace mimi::cli {
 // is started.
 void install_signal_handlers();
 
+// An exception that nobody can catch (of a thread, of noexcept code, before main()) removes the
+// unfinished file, is told in a line, and ends the process with exit code 1.
+void install_terminate_handler();
+
 // A file that goes away with its owner, or with the process when a signal ends it, unless it is
 // kept. There is at most one at a time, created and kept by the main thread.
 class UnfinishedFile {
