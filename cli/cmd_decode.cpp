@@ -211,6 +211,14 @@ class FileDecoder {
   std::uint64_t samples_written_ = 0;
 };
 
+// A file that is damaged at its end, or claims an endless gap, is refused before any work.
+void verify_whole(const std::string& path) {
+  if (path == "-") return;
+  ByteReader bytes(path);
+  if (!bytes.is_regular()) return;
+  naming(bytes.name(), [&] { return read_token_info(token_source(bytes)); });
+}
+
 }  // namespace
 
 int run_decode(const DecodeOptions& options, const CommonOptions& common) {
@@ -222,6 +230,7 @@ int run_decode(const DecodeOptions& options, const CommonOptions& common) {
   return run_each(jobs, [&](const Job& job) {
     TokenInput input(job.input);
     check_model(input, model.info());
+    verify_whole(job.input);
     FileDecoder decoder(std::move(input), job.output, model, options, common);
     decoder.run();
     report_clipped(job.output, decoder.clipped(), common);

@@ -100,9 +100,17 @@ class Prober {
     const int block_bytes = field(12, 2);
     const int bits = field(14, 2);
     const bool plain_guid = std::equal(kPlainGuidTail.begin(), kPlainGuidTail.end(), &bytes[26]);
-    if (tag == kFormatExtensible && used == bytes.size() && plain_guid) tag = field(24, 2);
+    if (tag == kFormatExtensible && used == bytes.size() && plain_guid) {
+      tag = field(24, 2);
+      if (field(18, 2) > bits) fail("more valid bits than a sample has");
+    }
     if (header_.channels < 1) fail("no channels");
     if (header_.rate_hz < 1) fail("no sample rate");
+    const int frame_bytes = header_.channels * ((bits + 7) / 8);
+    if ((tag == kFormatPcm || tag == kFormatFloat) && block_bytes != frame_bytes) {
+      fail(std::to_string(block_bytes) + " bytes for " + std::to_string(header_.channels) +
+           " samples of " + std::to_string(bits) + " bits");
+    }
     // Samples that do not fill their bytes are rare: libsndfile knows them.
     if (block_bytes == header_.channels * bits / 8) header_.encoding = pcm_encoding(tag, bits);
     has_format_ = true;

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Inputs that lie: each is refused in one line that names it, with exit code 1, in less than 100 MB
+and without a second's work."""
+import os
+import re
+import resource
+import shutil
+import subprocess
+import unittest
+
+import malformed
+from cli_support import MIMI, CliTest, noise, wav
+
+MOST_KB = 100 * 1024
+MOST_CPU_S = 5  # for a machine that is busy or slow; a loop that does not end is what it finds
+
+
+class Limits(CliTest):
+    cases = 0
+
+    def refused(self, name, pattern, *arguments):
+        """`name` begins the line after "mimi: "; `pattern` is for the rest of it."""
+        before = self.files()
+        process = subprocess.Popen(
+            [MIMI, "--threads", "1", *arguments], cwd=self.dir, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S)))
+        out, err = process.stdout.read(), process.stderr.read().decode()
+        process.stdout.close()
+        process.stderr.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        after = self.files()
+        for left in set(after) - set(before):
+            os.remove(self.path(left))
+        self.assertEqual(process.returncode, 1, err)
+        self.assertEqual(out, b"", err)
+        self.assertIsNotNone(re.fullmatch(f"mimi: {re.escape(name)}: {pattern}\n", err), err)
+        self.assertTrue(err.isascii() and err.isprintable() or err[:-1].isprintable(), repr(err))
+        self.assertLess(usage.ru_maxrss, MOST_KB)
+        self.assertEqual(after, before)
+        type(self).cases += 1
+
+    def check_all(self, cases, suffix, *arguments):
+        for name, data, pattern in cases:
+            with self.subTest(name):
+                self.put("bad" + suffix, data)
+                self.refused("bad" + suffix, pattern, *arguments, "bad" + suffix, "-o", "out")
+
+    def test_wav(self):
+        self.check_all(malformed.wav_cases(), ".wav", "--model", malformed.TINY, "encode")
+
+    def test_flac(self):
+        self.check_all(malformed.flac_cases(), ".flac", "--model", malformed.TINY, "encode")
+
+    def test_raw(self):
+        for name, data, pattern in malformed.raw_cases():
+            with self.subTest(name):
+                self.put("bad.raw", data)
+                self.refused("bad.raw", pattern, "--model", malformed.TINY, "encode", "--raw",
+                             name.split("-")[0], "bad.raw", "-o", "out")
+
+    def model_cases(self, file, cases):
+        self.put("a.wav", wav(noise(100)))
+        shutil.copytree(malformed.TINY, self.path("model"))
+        os.chmod(self.path("model/" + file), 0o644)
+        for name, data, pattern in cases:
+            with self.subTest(name):
+                self.put("model/" + file, data)
+                self.refused("model/" + file, pattern, "encode", "--model", "model", "a.wav",
+                             "-o", "out")
+
+    def test_safetensors(self):
+        self.model_cases("model.safetensors", malformed.safetensors_cases())
+
+    def test_config(self):
+        self.model_cases("config.json", malformed.config_cases())
+
+    def test_mimi(self):
+        self.put("a.wav", wav(noise(200 * 1920 // 8)))
+        self.mimi("encode", "--model", malformed.TINY, "a.wav", "-o", "whole", "--block-frames", "4")
+        for command in (["test"], ["decode", "--model", malformed.TINY, "-o", "out"]):
+            for name, data, pattern in malformed.mimi_cases(self.get("whole")):
+                with self.subTest(command=command[0], name=name):
+                    self.put("bad.mimi", data)
+                    self.refused("bad.mimi", pattern, *command, "bad.mimi")
+
+    @classmethod
+    def tearDownClass(cls):
+        print(f"{cls.cases} malformed files refused")
+        assert cls.cases >= 500, cls.cases
+
+
+if __name__ == "__main__":
+    unittest.main()
