@@ -120,6 +120,9 @@ struct CodecCost {
   StageCost seanet, transformer, quantizer;
 };
 
+struct EncoderPush;
+struct DecoderPush;
+
 // One stream of audio to codes. Not for use by two threads at once.
 class Encoder {
  public:
@@ -141,9 +144,22 @@ class Encoder {
   const CodecCost& cost() const;
 
  private:
+  friend void push_together(std::span<const EncoderPush> pushes);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// One of several pushes at once.
+struct EncoderPush {
+  Encoder* encoder;
+  std::span<const float> samples;
+  std::vector<std::uint16_t>* codes;
+};
+// Does encoder->push(samples, *codes) for all, reading the weights once for all streams rather than
+// once for each. Each stream's codes are those it would have alone, whoever else is there; streams
+// may come and go from call to call. All encoders are different ones of one model with the same
+// thread count. Best given the same number of whole frames for each.
+void push_together(std::span<const EncoderPush> pushes);
 
 // One stream of codes to audio. Not for use by two threads at once.
 class Decoder {
@@ -161,8 +177,17 @@ class Decoder {
   const CodecCost& cost() const;
 
  private:
+  friend void push_together(std::span<const DecoderPush> pushes);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
+
+// As above: decoder->push(codes, *samples) for all.
+struct DecoderPush {
+  Decoder* decoder;
+  std::span<const std::uint16_t> codes;
+  std::vector<float>* samples;
+};
+void push_together(std::span<const DecoderPush> pushes);
 
 }  // namespace mimi

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "kernels/batch.h"
 #include "kernels/parallel.h"
 
 namespace mimi {
@@ -14,6 +15,15 @@ kernels::GemmOutput every_row(const kernels::GemmOutput& output, int row, int st
   sparse.stride *= step;
   sparse.epilogue.activated_stride *= step;
   return sparse;
+}
+
+// Each row with the one before it.
+kernels::GemmInput pairs_of(const RowBuffer& input, int first) {
+  return {.data = input.row(first - TransposedConv::kHistory),
+          .row_step = input.stride(),
+          .tap_step = input.stride(),
+          .taps = 2,
+          .depth = input.channels()};
 }
 
 }  // namespace
@@ -65,11 +75,7 @@ TransposedConv::TransposedConv(const kernels::Packing& packing, const Checkpoint
 void TransposedConv::run(int most_threads, const RowBuffer& input, int first, int rows,
                          const kernels::GemmOutput& output) const {
   const int threads = kernels::worthwhile_threads(most_threads, rows * flop_per_row());
-  const kernels::GemmInput a = {.data = input.row(first - kHistory),
-                                .row_step = input.stride(),
-                                .tap_step = input.stride(),
-                                .taps = 2,
-                                .depth = input.channels()};
+  const kernels::GemmInput a = pairs_of(input, first);
   // Each block of rows goes through all phases while it is in the cache; with few rows each thread
   // has phases of its own, so that no two read the same weights.
   constexpr int kBlockRows = 48;
@@ -88,6 +94,20 @@ void TransposedConv::run(int most_threads, const RowBuffer& input, int first, in
                     {0, last_row - first_row, 0, w.panels()});
     }
   });
+}
+
+void TransposedConv::run(int threads, std::span<const Item> items, int rows) const {
+  if (items.size() == 1) {
+    return run(threads, *items.front().input, 0, rows, items.front().output);
+  }
+  std::vector<kernels::BatchItem> batch;
+  for (int j = 0; j < stride(); ++j) {
+    batch.clear();
+    for (const Item& item : items) {
+      batch.push_back({pairs_of(*item.input, 0), every_row(item.output, j, stride())});
+    }
+    kernels::batch_gemm(threads, phases_[static_cast<std::size_t>(j)], batch, rows);
+  }
 }
 
 }  // namespace mimi

@@ -2,6 +2,7 @@
 // and transposed ones with kernel = 2 * stride, which are `stride` products over pairs of rows.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,12 @@ class TransposedConv {
   // `rows` input rows from `first` on give rows * stride() output rows.
   void run(int most_threads, const RowBuffer& input, int first, int rows,
            const kernels::GemmOutput& output) const;
+  // The same from row 0 on for each of several streams, reading the weights once for all.
+  struct Item {
+    const RowBuffer* input;
+    kernels::GemmOutput output;
+  };
+  void run(int threads, std::span<const Item> items, int rows) const;
 
  private:
   std::vector<kernels::PackedMatrix> phases_;  // one for each j

@@ -53,7 +53,16 @@ struct Decoder::Impl {
   }
 
   void check_codes(std::span<const std::uint16_t> codes) const;
-  void run(const std::uint16_t* codes, int frames, float* samples);
+  // Several streams that are advanced by the same number of frames.
+  struct Batch {
+    std::vector<Impl*> decoders;
+    std::vector<const std::uint16_t*> codes;
+    std::vector<float*> samples;
+  };
+  static void run(const Batch& batch, int frames);
+  void dequantize(const std::uint16_t* codes, int frames);
+  void upsample(int frames);
+  static void check_pushes(std::span<const DecoderPush> pushes);
 
   Model model;
   DecoderOptions options;
@@ -79,29 +88,97 @@ void Decoder::Impl::check_codes(std::span<const std::uint16_t> codes) const {
               std::to_string(*bad) + ", expected 0 to " + std::to_string(size - 1));
 }
 
-// At most block_frames frames.
-void Decoder::Impl::run(const std::uint16_t* codes, int frames, float* samples) {
-  const Model::Impl& m = model.impl();
+// At most block_frames frames of each.
+void Decoder::Impl::run(const Batch& batch, int frames) {
   const kernels::ScopedFloatMode mode;
-  const Tap& tap = options.stream.tap;
+  const Model::Impl& m = batch.decoders.front()->model.impl();
+  std::vector<SeanetDecoderStream*> seanets;
+  std::vector<TransformerStream*> transformers;
+  std::vector<RowBuffer*> steps;
+  std::vector<StageCost*> transformer_costs, seanet_costs;
+  for (std::size_t i = 0; i < batch.decoders.size(); ++i) {
+    Impl& d = *batch.decoders[i];
+    seanets.push_back(&d.state->seanet);
+    transformers.push_back(&d.state->transformer);
+    steps.push_back(&d.state->seanet.input());
+    transformer_costs.push_back(&d.cost.transformer);
+    seanet_costs.push_back(&d.cost.seanet);
+    d.dequantize(batch.codes[i], frames);
+  }
+  {
+    const StageTimer timer(transformer_costs, frames * (m.upsample->flop_per_frame() +
+                                                        2 * m.decoder_transformer->flop_per_step));
+    for (Impl* d : batch.decoders) d->upsample(frames);
+    TransformerStream::run(transformers, steps, 2 * frames);
+  }
+  const StageTimer timer(seanet_costs, frames * m.decoder->flop_per_frame);
+  SeanetDecoderStream::run(seanets, frames, batch.samples);
+}
+
+void Decoder::Impl::dequantize(const std::uint16_t* codes, int frames) {
+  const StageTimer timer({&cost.quantizer},
+                         frames * model.impl().quantizer->decode_flop_per_frame(options.levels));
   RowBuffer& latent = state->latent;
+  state->quantizer.decode(codes, frames, options.levels, latent);
+  const Tap& tap = options.stream.tap;
+  if (tap) tap("dequantized", latent.row(0), frames, latent.channels(), latent.stride());
+}
+
+void Decoder::Impl::upsample(int frames) {
   RowBuffer& steps = state->seanet.input();
-  {
-    const StageTimer timer(cost.quantizer,
-                           frames * m.quantizer->decode_flop_per_frame(options.levels));
-    state->quantizer.decode(codes, frames, options.levels, latent);
-    if (tap) tap("dequantized", latent.row(0), frames, latent.channels(), latent.stride());
+  model.impl().upsample->run(state->latent, frames, steps);
+  state->latent.advance(frames);
+  const Tap& tap = options.stream.tap;
+  if (tap) tap("upsample", steps.row(0), 2 * frames, steps.channels(), steps.stride());
+}
+
+void Decoder::Impl::check_pushes(std::span<const DecoderPush> pushes) {
+  const Impl& first = *pushes.front().decoder->impl_;
+  for (std::size_t i = 0; i < pushes.size(); ++i) {
+    const Impl& d = *pushes[i].decoder->impl_;
+    check_same_batch(first.model, first.options.stream, d.model, d.options.stream);
+    for (std::size_t j = 0; j < i; ++j) {
+      if (pushes[j].decoder == pushes[i].decoder) {
+        throw Error("pushes " + std::to_string(j) + " and " + std::to_string(i) +
+                    " are to the same decoder");
+      }
+    }
+    d.check_codes(pushes[i].codes);
   }
-  {
-    const StageTimer timer(cost.transformer, frames * (m.upsample->flop_per_frame() +
-                                                       2 * m.decoder_transformer->flop_per_step));
-    m.upsample->run(latent, frames, steps);
-    latent.advance(frames);
-    if (tap) tap("upsample", steps.row(0), 2 * frames, steps.channels(), steps.stride());
-    state->transformer.run(steps, 2 * frames);
+}
+
+void push_together(std::span<const DecoderPush> pushes) {
+  if (pushes.empty()) return;
+  using Impl = Decoder::Impl;
+  Impl::check_pushes(pushes);
+  std::vector<std::span<const std::uint16_t>> rest;
+  for (const DecoderPush& push : pushes) rest.push_back(push.codes);
+  while (true) {
+    std::size_t frames = 0;
+    std::vector<std::size_t> members;
+    for (std::size_t i = 0; i < pushes.size(); ++i) {
+      if (rest[i].empty()) continue;
+      const Impl& d = *pushes[i].decoder->impl_;
+      const std::size_t ready = std::min(rest[i].size() / d.options.levels.size(),
+                                         static_cast<std::size_t>(d.block_frames));
+      frames = members.empty() ? ready : std::min(frames, ready);
+      members.push_back(i);
+    }
+    if (members.empty()) return;
+    Impl::Batch batch;
+    for (const std::size_t i : members) {
+      Impl& d = *pushes[i].decoder->impl_;
+      std::vector<float>& samples = *pushes[i].samples;
+      const std::size_t first = samples.size();
+      samples.resize(first + frames * static_cast<std::size_t>(d.model.info().frame_samples));
+      batch.decoders.push_back(&d);
+      batch.codes.push_back(rest[i].data());
+      batch.samples.push_back(samples.data() + first);
+      rest[i] = rest[i].subspan(frames * d.options.levels.size());
+    }
+    Impl::run(batch, static_cast<int>(frames));
+    for (Impl* d : batch.decoders) d->frames_heard += frames;
   }
-  const StageTimer timer(cost.seanet, frames * m.decoder->flop_per_frame);
-  state->seanet.run(frames, samples);
 }
 
 Decoder::Decoder(const Model& model, const DecoderOptions& options)
@@ -111,19 +188,8 @@ Decoder::Decoder(Decoder&&) noexcept = default;
 Decoder& Decoder::operator=(Decoder&&) noexcept = default;
 
 void Decoder::push(std::span<const std::uint16_t> codes, std::vector<float>& samples) {
-  Impl& d = *impl_;
-  d.check_codes(codes);
-  const std::size_t levels = d.options.levels.size();
-  const auto frame_samples = static_cast<std::size_t>(d.model.info().frame_samples);
-  while (!codes.empty()) {
-    const std::size_t frames =
-        std::min(codes.size() / levels, static_cast<std::size_t>(d.block_frames));
-    const std::size_t first = samples.size();
-    samples.resize(first + frames * frame_samples);
-    d.run(codes.data(), static_cast<int>(frames), samples.data() + first);
-    codes = codes.subspan(frames * levels);
-    d.frames_heard += frames;
-  }
+  const DecoderPush push = {this, codes, &samples};
+  push_together(std::span(&push, 1));
 }
 
 void Decoder::reset(std::int64_t first_frame) {

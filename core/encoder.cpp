@@ -3,8 +3,8 @@
 #include <optional>
 
 #include "core/model.h"
+#include "kernels/batch.h"
 #include "kernels/float_mode.h"
-#include "kernels/parallel.h"
 
 namespace mimi {
 namespace {
@@ -51,8 +51,23 @@ struct Encoder::Impl {
   std::size_t frame_samples() const { return static_cast<std::size_t>(model.info().frame_samples); }
 
   void check_finite(std::span<const float> samples) const;
-  void run(const float* samples, int frames, std::vector<std::uint16_t>& codes);
-  void downsample(int frames);
+  // What is ready to be encoded: whole frames at the front of `samples`, or one that is taken
+  // together with what was pushed before; none: all has been kept for later.
+  struct Block {
+    const float* samples = nullptr;
+    int frames = 0;
+  };
+  Block next_block(std::span<const float>& samples);
+  // Several streams that are advanced by the same number of frames.
+  struct Batch {
+    std::vector<Impl*> encoders;
+    std::vector<const float*> samples;
+    std::vector<std::vector<std::uint16_t>*> codes;
+  };
+  static void run(const Batch& batch, int frames);
+  static void quantize(const Batch& batch, int frames, int most_levels);
+  static void downsample(const std::vector<Impl*>& encoders, int frames);
+  static void check_pushes(std::span<const EncoderPush> pushes);
 
   Model model;
   EncoderOptions options;
@@ -72,45 +87,156 @@ void Encoder::Impl::check_finite(std::span<const float> samples) const {
               (std::isnan(*bad) ? "not a number" : "infinite"));
 }
 
-// At most block_frames frames.
-void Encoder::Impl::run(const float* samples, int frames, std::vector<std::uint16_t>& codes) {
-  const Model::Impl& m = model.impl();
+// At most block_frames frames of each.
+void Encoder::Impl::run(const Batch& batch, int frames) {
   const kernels::ScopedFloatMode mode;
-  {
-    const StageTimer timer(cost.seanet, frames * m.encoder->flop_per_frame);
-    state->seanet.run(samples, frames, state->steps);
+  const Model::Impl& m = batch.encoders.front()->model.impl();
+  std::vector<SeanetEncoderStream*> seanets;
+  std::vector<TransformerStream*> transformers;
+  std::vector<RowBuffer*> steps;
+  std::vector<StageCost*> seanet_costs, transformer_costs, quantizer_costs;
+  for (Impl* e : batch.encoders) {
+    seanets.push_back(&e->state->seanet);
+    transformers.push_back(&e->state->transformer);
+    steps.push_back(&e->state->steps);
+    seanet_costs.push_back(&e->cost.seanet);
+    transformer_costs.push_back(&e->cost.transformer);
+    quantizer_costs.push_back(&e->cost.quantizer);
   }
   {
-    const StageTimer timer(cost.transformer, frames * (2 * m.encoder_transformer->flop_per_step +
-                                                       m.downsample->weights().flop_per_row()));
-    state->transformer.run(state->steps, 2 * frames);
-    downsample(frames);
+    const StageTimer timer(seanet_costs, frames * m.encoder->flop_per_frame);
+    SeanetEncoderStream::run(seanets, batch.samples, frames, steps);
   }
-  const StageTimer timer(cost.quantizer,
-                         frames * m.quantizer->encode_flop_per_frame(options.levels));
-  const std::size_t first = codes.size();
-  codes.resize(first + static_cast<std::size_t>(frames) * static_cast<std::size_t>(options.levels));
-  state->quantizer.encode(state->latent, frames, options.levels, codes.data() + first);
+  {
+    const StageTimer timer(transformer_costs, frames * (2 * m.encoder_transformer->flop_per_step +
+                                                        m.downsample->weights().flop_per_row()));
+    TransformerStream::run(transformers, steps, 2 * frames);
+    downsample(batch.encoders, frames);
+  }
+  int most_levels = 0;
+  for (const Impl* e : batch.encoders) most_levels = std::max(most_levels, e->options.levels);
+  const StageTimer timer(quantizer_costs, frames * m.quantizer->encode_flop_per_frame(most_levels));
+  quantize(batch, frames, most_levels);
 }
 
-void Encoder::Impl::downsample(int frames) {
-  RowBuffer& steps = state->steps;
-  RowBuffer& latent = state->latent;
-  const CausalConv& conv = *model.impl().downsample;
-  if (!state->steps_have_history) {
-    // This convolution alone is padded with its first row, not with zeros.
-    for (int t = -steps.history(); t < 0; ++t) {
-      std::copy_n(steps.row(0), steps.stride(), steps.row(t));
+// All streams' latents as one, so that the codebooks are read once. A level's codes do not depend
+// on the levels after it.
+void Encoder::Impl::quantize(const Batch& batch, int frames, int most_levels) {
+  Impl& first = *batch.encoders.front();
+  const auto streams = static_cast<int>(batch.encoders.size());
+  const auto code_count = [&](int levels) { return static_cast<std::size_t>(frames * levels); };
+  if (streams == 1) {
+    std::vector<std::uint16_t>& codes = *batch.codes.front();
+    const std::size_t before = codes.size();
+    codes.resize(before + code_count(most_levels));
+    first.state->quantizer.encode(first.state->latent, frames, most_levels, codes.data() + before);
+    return;
+  }
+  const Quantizer& model = *first.model.impl().quantizer;
+  RowBuffer latents(model.hidden, 0, streams * frames);
+  QuantizerStream together(model, streams * frames, first.options.stream.threads);
+  for (int i = 0; i < streams; ++i) {
+    const RowBuffer& latent = batch.encoders[static_cast<std::size_t>(i)]->state->latent;
+    std::copy_n(latent.row(0), frames * latent.stride(), latents.row(i * frames));
+  }
+  std::vector<std::uint16_t> all(static_cast<std::size_t>(streams) * code_count(most_levels));
+  together.encode(latents, streams * frames, most_levels, all.data());
+  const std::uint16_t* row = all.data();
+  for (std::size_t i = 0; i < batch.encoders.size(); ++i) {
+    std::vector<std::uint16_t>& codes = *batch.codes[i];
+    for (int t = 0; t < frames; ++t, row += most_levels) {
+      codes.insert(codes.end(), row, row + batch.encoders[i]->options.levels);
     }
-    state->steps_have_history = true;
   }
-  kernels::parallel_gemm(options.stream.threads, conv.weights(), conv.rows_of(steps), frames,
-                         {latent.row(0), latent.stride(), {}});
-  steps.advance(2 * frames);
-  const Tap& tap = options.stream.tap;
-  if (tap) tap("downsample", latent.row(0), frames, latent.channels(), latent.stride());
 }
 
+void Encoder::Impl::downsample(const std::vector<Impl*>& encoders, int frames) {
+  const CausalConv& conv = *encoders.front()->model.impl().downsample;
+  std::vector<kernels::BatchItem> items;
+  for (Impl* e : encoders) {
+    RowBuffer& steps = e->state->steps;
+    RowBuffer& latent = e->state->latent;
+    if (!e->state->steps_have_history) {
+      // This convolution alone is padded with its first row, not with zeros.
+      for (int t = -steps.history(); t < 0; ++t) {
+        std::copy_n(steps.row(0), steps.stride(), steps.row(t));
+      }
+      e->state->steps_have_history = true;
+    }
+    items.push_back({conv.rows_of(steps), {latent.row(0), latent.stride(), {}}});
+  }
+  kernels::batch_gemm(encoders.front()->options.stream.threads, conv.weights(), items, frames);
+  for (Impl* e : encoders) {
+    const RowBuffer& latent = e->state->latent;
+    e->state->steps.advance(2 * frames);
+    const Tap& tap = e->options.stream.tap;
+    if (tap) tap("downsample", latent.row(0), frames, latent.channels(), latent.stride());
+  }
+}
+
+Encoder::Impl::Block Encoder::Impl::next_block(std::span<const float>& samples) {
+  const std::size_t frame = frame_samples();
+  if (begun_frame.size() == frame) begun_frame.clear();  // it has been encoded
+  if (begun_frame.empty() && samples.size() >= frame) {
+    const std::size_t frames =
+        std::min(samples.size() / frame, static_cast<std::size_t>(block_frames));
+    return {samples.data(), static_cast<int>(frames)};
+  }
+  const std::size_t taken = std::min(frame - begun_frame.size(), samples.size());
+  begun_frame.insert(begun_frame.end(), samples.begin(),
+                     samples.begin() + static_cast<std::ptrdiff_t>(taken));
+  samples = samples.subspan(taken);
+  if (begun_frame.size() < frame) return {};
+  return {begun_frame.data(), 1};
+}
+
+void Encoder::Impl::check_pushes(std::span<const EncoderPush> pushes) {
+  const Impl& first = *pushes.front().encoder->impl_;
+  for (std::size_t i = 0; i < pushes.size(); ++i) {
+    const Impl& e = *pushes[i].encoder->impl_;
+    check_same_batch(first.model, first.options.stream, e.model, e.options.stream);
+    for (std::size_t j = 0; j < i; ++j) {
+      if (pushes[j].encoder == pushes[i].encoder) {
+        throw Error("pushes " + std::to_string(j) + " and " + std::to_string(i) +
+                    " are to the same encoder");
+      }
+    }
+    e.check_finite(pushes[i].samples);
+  }
+}
+
+void push_together(std::span<const EncoderPush> pushes) {
+  if (pushes.empty()) return;
+  using Impl = Encoder::Impl;
+  Impl::check_pushes(pushes);
+  std::vector<std::span<const float>> rest;
+  for (const EncoderPush& push : pushes) {
+    rest.push_back(push.samples);
+    push.encoder->impl_->samples_heard += push.samples.size();
+  }
+  while (true) {
+    Impl::Batch batch;
+    std::vector<std::size_t> members;
+    int frames = 0;
+    for (std::size_t i = 0; i < pushes.size(); ++i) {
+      const Impl::Block block = pushes[i].encoder->impl_->next_block(rest[i]);
+      if (block.frames == 0) continue;
+      frames = frames == 0 ? block.frames : std::min(frames, block.frames);
+      batch.encoders.push_back(pushes[i].encoder->impl_.get());
+      batch.samples.push_back(block.samples);
+      batch.codes.push_back(pushes[i].codes);
+      members.push_back(i);
+    }
+    if (frames == 0) return;
+    Impl::run(batch, frames);
+    for (std::size_t k = 0; k < members.size(); ++k) {
+      std::span<const float>& samples = rest[members[k]];
+      if (batch.samples[k] != samples.data()) continue;  // a frame that begun before
+      samples =
+          samples.subspan(static_cast<std::size_t>(frames) * batch.encoders[k]->frame_samples());
+    }
+  }
+}
 Encoder::Encoder(const Model& model, const EncoderOptions& options)
     : impl_(std::make_unique<Impl>(model, options)) {}
 Encoder::~Encoder() = default;
@@ -118,34 +244,15 @@ Encoder::Encoder(Encoder&&) noexcept = default;
 Encoder& Encoder::operator=(Encoder&&) noexcept = default;
 
 void Encoder::push(std::span<const float> samples, std::vector<std::uint16_t>& codes) {
-  Impl& e = *impl_;
-  e.check_finite(samples);
-  e.samples_heard += samples.size();
-  const std::size_t frame = e.frame_samples();
-  while (!samples.empty()) {
-    if (e.begun_frame.empty() && samples.size() >= frame) {
-      const std::size_t frames =
-          std::min(samples.size() / frame, static_cast<std::size_t>(e.block_frames));
-      e.run(samples.data(), static_cast<int>(frames), codes);
-      samples = samples.subspan(frames * frame);
-      continue;
-    }
-    const std::size_t taken = std::min(frame - e.begun_frame.size(), samples.size());
-    e.begun_frame.insert(e.begun_frame.end(), samples.begin(),
-                         samples.begin() + static_cast<std::ptrdiff_t>(taken));
-    samples = samples.subspan(taken);
-    if (e.begun_frame.size() == frame) {
-      e.run(e.begun_frame.data(), 1, codes);
-      e.begun_frame.clear();
-    }
-  }
+  const EncoderPush push = {this, samples, &codes};
+  push_together(std::span(&push, 1));
 }
 
 void Encoder::finish(std::vector<std::uint16_t>& codes) {
   Impl& e = *impl_;
   if (!e.begun_frame.empty()) {
-    e.begun_frame.resize(e.frame_samples(), 0.0f);
-    e.run(e.begun_frame.data(), 1, codes);
+    const std::vector<float> silence(e.frame_samples() - e.begun_frame.size());
+    push(silence, codes);
   }
   reset();
 }

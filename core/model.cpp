@@ -172,10 +172,26 @@ int checked_block_frames(const StreamOptions& options) {
   return options.block_frames == 0 ? kDefaultBlockFrames : options.block_frames;
 }
 
-StageTimer::StageTimer(StageCost& cost, double flop) : cost_(cost), start_seconds_(now_seconds()) {
-  cost_.flop += flop;
+void check_same_batch(const Model& model, const StreamOptions& options, const Model& other,
+                      const StreamOptions& other_options) {
+  if (&model.impl() != &other.impl()) {
+    throw Error("streams to be advanced together are of two models, '" + model.info().name +
+                "' and '" + other.info().name + "'");
+  }
+  if (options.threads != other_options.threads) {
+    throw Error("streams to be advanced together have " + std::to_string(options.threads) +
+                " threads and " + std::to_string(other_options.threads));
+  }
 }
 
-StageTimer::~StageTimer() { cost_.seconds += now_seconds() - start_seconds_; }
+StageTimer::StageTimer(std::vector<StageCost*> costs, double flop_a_stream)
+    : costs_(std::move(costs)), start_seconds_(now_seconds()) {
+  for (StageCost* cost : costs_) cost->flop += flop_a_stream;
+}
+
+StageTimer::~StageTimer() {
+  const double seconds = (now_seconds() - start_seconds_) / static_cast<double>(costs_.size());
+  for (StageCost* cost : costs_) cost->seconds += seconds;
+}
 
 }  // namespace mimi

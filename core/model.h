@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "core/codec.h"
 #include "core/conv.h"
@@ -32,16 +33,20 @@ kernels::Dtype kernels_dtype(Dtype dtype);
 // What both directions make of StreamOptions. Throws Error when they are out of bounds.
 int checked_block_frames(const StreamOptions& options);
 
-// Adds the time of its life to a stage's cost.
+// Throws Error when two streams may not be advanced together.
+void check_same_batch(const Model& model, const StreamOptions& options, const Model& other,
+                      const StreamOptions& other_options);
+
+// Adds the time of its life to a stage's cost, an equal part to each stream's.
 class StageTimer {
  public:
-  StageTimer(StageCost& cost, double flop);
+  StageTimer(std::vector<StageCost*> costs, double flop_a_stream);
   ~StageTimer();
   StageTimer(const StageTimer&) = delete;
   StageTimer& operator=(const StageTimer&) = delete;
 
  private:
-  StageCost& cost_;
+  std::vector<StageCost*> costs_;
   double start_seconds_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "kernels/batch.h"
 #include "kernels/parallel.h"
 
 namespace mimi {
@@ -130,6 +131,14 @@ void report(const Tap& tap, const std::string& name, const RowBuffer& rows, int 
   if (tap) tap(name, rows.row(first), count, rows.channels(), rows.stride());
 }
 
+// Calls run(stream, its threads): one stream has all threads, several have one each.
+template <typename Run>
+void for_each_stream(int threads, std::size_t streams, Run run) {
+  if (streams == 1) return run(std::size_t{0}, threads);
+  kernels::parallel_for(threads, static_cast<int>(streams),
+                        [&](int i, int) { run(static_cast<std::size_t>(i), 1); });
+}
+
 }  // namespace
 
 SeanetEncoder::SeanetEncoder(const kernels::Packing& packing, const Checkpoint& checkpoint) {
@@ -177,8 +186,11 @@ SeanetEncoderStream::SeanetEncoderStream(const SeanetEncoder& model, int block_f
   for (const auto& stage : model.stages) rows_a_frame *= stage.down.shape().stride;
   for (const auto& stage : model.stages) {
     const ConvShape& down = stage.down.shape();
-    const int frames = stage_block_frames(block_frames, threads, rows_a_frame,
-                                          rows_a_frame / down.stride, down.in_channels);
+    // The last stage's convolution is run for whole blocks, of all streams.
+    const bool last = &stage == &model.stages.back();
+    const int frames = last ? block_frames
+                            : stage_block_frames(block_frames, threads, rows_a_frame,
+                                                 rows_a_frame / down.stride, down.in_channels);
     const int capacity = frames * rows_a_frame;
     stages_.push_back({.rows_a_frame = rows_a_frame,
                        .block_frames = frames,
@@ -193,53 +205,82 @@ SeanetEncoderStream::SeanetEncoderStream(const SeanetEncoder& model, int block_f
   scratch_ = unit_scratch(threads, widest / 2);
 }
 
-void SeanetEncoderStream::run(const float* samples, int frames, RowBuffer& output) {
-  next_sample_ = samples;
-  fill(stages_.size(), frames);
-  const int rows = frames * 2;
-  kernels::parallel_gemm(threads_, model_->last.weights(), model_->last.rows_of(last_input_), rows,
-                         {output.row(0), output.stride(), {}});
-  last_input_.advance(rows);
-  report(*tap_, model_->last_tap_name, output, 0, rows);
+void SeanetEncoderStream::run(std::span<SeanetEncoderStream* const> streams,
+                              std::span<const float* const> samples, int frames,
+                              std::span<RowBuffer* const> outputs) {
+  const SeanetEncoder& model = *streams.front()->model_;
+  const int threads = streams.front()->threads_;
+  const std::size_t count = streams.size();
+  for_each_stream(threads, count, [&](std::size_t i, int stream_threads) {
+    streams[i]->fill_last_down(samples[i], frames, stream_threads);
+  });
+
+  // The last two convolutions have few rows and most of the weights.
+  const CausalConv& down = model.stages.back().down;
+  const int rows = 2 * frames;
+  std::vector<kernels::BatchItem> items;
+  for (SeanetEncoderStream* s : streams) {
+    items.push_back({down.rows_of(s->stages_.back().down_input), elu_only(s->last_input_, 0)});
+  }
+  kernels::batch_gemm(threads, down.weights(), items, rows);
+  items.clear();
+  for (std::size_t i = 0; i < count; ++i) {
+    SeanetEncoderStream& s = *streams[i];
+    s.stages_.back().down_input.advance(rows * down.shape().stride);
+    report(*s.tap_, model.stages.back().tap_name, s.last_input_, 0, rows);
+    items.push_back(
+        {model.last.rows_of(s.last_input_), {outputs[i]->row(0), outputs[i]->stride(), {}}});
+  }
+  kernels::batch_gemm(threads, model.last.weights(), items, rows);
+  for (std::size_t i = 0; i < count; ++i) {
+    streams[i]->last_input_.advance(rows);
+    report(*streams[i]->tap_, model.last_tap_name, *outputs[i], 0, rows);
+  }
 }
 
-void SeanetEncoderStream::fill(std::size_t stage, int frames) {
-  if (stage == 0) return fill_first(frames);
+void SeanetEncoderStream::fill_last_down(const float* samples, int frames, int threads) {
+  next_sample_ = samples;
+  const std::size_t last = stages_.size() - 1;
+  fill(last, frames, threads);
+  Stage& stage = stages_[last];
+  run_units(threads, model_->stages[last].units, stage.inputs, frames * stage.rows_a_frame,
+            elu_only(stage.down_input, 0), scratch_);
+}
+
+void SeanetEncoderStream::fill(std::size_t stage, int frames, int threads) {
+  if (stage == 0) return fill_first(frames, threads);
   const Stage& before = stages_[stage - 1];
   const int rows_a_frame = before.rows_a_frame / model_->stages[stage - 1].down.shape().stride;
   for (int done = 0; done < frames; done += before.block_frames) {
     const int block = std::min(before.block_frames, frames - done);
-    fill(stage - 1, block);
-    run_stage(stage - 1, block, done * rows_a_frame);
+    fill(stage - 1, block, threads);
+    run_stage(stage - 1, block, done * rows_a_frame, threads);
   }
 }
 
-void SeanetEncoderStream::fill_first(int frames) {
+void SeanetEncoderStream::fill_first(int frames, int threads) {
   UnitRows& output = stages_.front().inputs.front();
   const int rows = frames * stages_.front().rows_a_frame;
   std::copy_n(next_sample_, rows, samples_.row(0));
   next_sample_ += rows;
-  kernels::parallel_gemm(threads_, model_->first.weights(), model_->first.rows_of(samples_), rows,
+  kernels::parallel_gemm(threads, model_->first.weights(), model_->first.rows_of(samples_), rows,
                          raw_and_elu(output, 0));
   samples_.advance(rows);
   report(*tap_, "encoder.0", output.raw, 0, rows);
 }
 
-void SeanetEncoderStream::run_stage(std::size_t index, int frames, int output_row) {
+void SeanetEncoderStream::run_stage(std::size_t index, int frames, int output_row, int threads) {
   const SeanetEncoder::Stage& model = model_->stages[index];
   Stage& stage = stages_[index];
   const int rows = frames * stage.rows_a_frame;
-  run_units(threads_, model.units, stage.inputs, rows, elu_only(stage.down_input, 0), scratch_);
+  run_units(threads, model.units, stage.inputs, rows, elu_only(stage.down_input, 0), scratch_);
 
   const int output_rows = rows / model.down.shape().stride;
-  const bool last = index + 1 == stages_.size();
-  const GemmOutput output = last ? elu_only(last_input_, output_row)
-                                 : raw_and_elu(stages_[index + 1].inputs.front(), output_row);
-  kernels::parallel_gemm(threads_, model.down.weights(), model.down.rows_of(stage.down_input),
-                         output_rows, output);
+  UnitRows& next = stages_[index + 1].inputs.front();
+  kernels::parallel_gemm(threads, model.down.weights(), model.down.rows_of(stage.down_input),
+                         output_rows, raw_and_elu(next, output_row));
   stage.down_input.advance(rows);
-  report(*tap_, model.tap_name, last ? last_input_ : stages_[index + 1].inputs.front().raw,
-         output_row, output_rows);
+  report(*tap_, model.tap_name, next.raw, output_row, output_rows);
 }
 
 SeanetDecoder::SeanetDecoder(const kernels::Packing& packing, const Checkpoint& checkpoint) {
@@ -294,8 +335,11 @@ SeanetDecoderStream::SeanetDecoderStream(const SeanetDecoder& model, const Kerne
   input_ = RowBuffer(first.in_channels, model.first.history(), block_frames * rows_a_frame);
   for (const auto& stage : model.stages) {
     const int output_rows_a_frame = rows_a_frame * stage.up.stride();
-    const int frames = stage_block_frames(capacity_frames, threads, output_rows_a_frame,
-                                          rows_a_frame, channels / 2);
+    // The first stage's convolution is run for whole blocks, of all streams.
+    const bool is_first = &stage == &model.stages.front();
+    const int frames = is_first ? block_frames
+                                : stage_block_frames(capacity_frames, threads, output_rows_a_frame,
+                                                     rows_a_frame, channels / 2);
     stages_.push_back(
         {.rows_a_frame = rows_a_frame,
          .block_frames = frames,
@@ -309,36 +353,56 @@ SeanetDecoderStream::SeanetDecoderStream(const SeanetDecoder& model, const Kerne
   scratch_ = unit_scratch(threads, first.out_channels / 2);
 }
 
-void SeanetDecoderStream::run(int frames, float* samples) {
-  next_sample_ = samples;
-  RowBuffer& output = stages_.front().up_input;
-  const int rows = frames * 2;
-  kernels::parallel_gemm(threads_, model_->first.weights(), model_->first.rows_of(input_), rows,
-                         elu_only(output, 0));
-  input_.advance(rows);
-  report(*tap_, "decoder.0+elu", output, 0, rows);
-  run_stage(0, frames);
+void SeanetDecoderStream::run(std::span<SeanetDecoderStream* const> streams, int frames,
+                              std::span<float* const> samples) {
+  const SeanetDecoder& model = *streams.front()->model_;
+  const int threads = streams.front()->threads_;
+  // The first two convolutions have few rows and most of the weights.
+  const int rows = 2 * frames;
+  std::vector<kernels::BatchItem> items;
+  for (SeanetDecoderStream* s : streams) {
+    items.push_back({model.first.rows_of(s->input_), elu_only(s->stages_.front().up_input, 0)});
+  }
+  kernels::batch_gemm(threads, model.first.weights(), items, rows);
+  std::vector<TransposedConv::Item> up_items;
+  for (SeanetDecoderStream* s : streams) {
+    Stage& stage = s->stages_.front();
+    s->input_.advance(rows);
+    report(*s->tap_, "decoder.0+elu", stage.up_input, 0, rows);
+    up_items.push_back({&stage.up_input, raw_and_elu(stage.inputs.front(), 0)});
+  }
+  model.stages.front().up.run(threads, up_items, rows);
+  for_each_stream(threads, streams.size(), [&](std::size_t i, int stream_threads) {
+    SeanetDecoderStream& s = *streams[i];
+    s.next_sample_ = samples[i];
+    s.stages_.front().up_input.advance(rows);
+    s.run_behind_up(0, frames, stream_threads);
+  });
 }
 
-void SeanetDecoderStream::run_stage(std::size_t index, int frames) {
-  if (index == stages_.size()) return run_last(frames);
-  const SeanetDecoder::Stage& model = model_->stages[index];
+void SeanetDecoderStream::run_stage(std::size_t index, int frames, int threads) {
+  if (index == stages_.size()) return run_last(frames, threads);
   Stage& stage = stages_[index];
-  RowBuffer& output = index + 1 == stages_.size() ? last_input_ : stages_[index + 1].up_input;
   for (int done = 0; done < frames; done += stage.block_frames) {
     const int block = std::min(stage.block_frames, frames - done);
-    const int rows = block * stage.rows_a_frame;
-    model.up.run(threads_, stage.up_input, done * stage.rows_a_frame, rows,
-                 raw_and_elu(stage.inputs.front(), 0));
-    const int output_rows = rows * model.up.stride();
-    run_units(threads_, model.units, stage.inputs, output_rows, elu_only(output, 0), scratch_);
-    report(*tap_, model.tap_name, output, 0, output_rows);
-    run_stage(index + 1, block);
+    model_->stages[index].up.run(threads, stage.up_input, done * stage.rows_a_frame,
+                                 block * stage.rows_a_frame, raw_and_elu(stage.inputs.front(), 0));
+    run_behind_up(index, block, threads);
   }
   stage.up_input.advance(frames * stage.rows_a_frame);
 }
 
-void SeanetDecoderStream::run_last(int frames) {
+void SeanetDecoderStream::run_behind_up(std::size_t index, int frames, int threads) {
+  const SeanetDecoder::Stage& model = model_->stages[index];
+  Stage& stage = stages_[index];
+  RowBuffer& output = index + 1 == stages_.size() ? last_input_ : stages_[index + 1].up_input;
+  const int rows = frames * stage.rows_a_frame * model.up.stride();
+  run_units(threads, model.units, stage.inputs, rows, elu_only(output, 0), scratch_);
+  report(*tap_, model.tap_name, output, 0, rows);
+  run_stage(index + 1, frames, threads);
+}
+
+void SeanetDecoderStream::run_last(int frames, int threads) {
   const int rows = frames * stages_.back().rows_a_frame * model_->stages.back().up.stride();
   const kernels::GemmInput a = {.data = last_input_.row(-last_input_.history()),
                                 .row_step = last_input_.stride(),
@@ -346,7 +410,7 @@ void SeanetDecoderStream::run_last(int frames) {
                                 .taps = model_->last_kernel,
                                 .depth = last_input_.channels()};
   const double flop = 2.0 * rows * a.taps * a.depth;
-  const int slices = kernels::worthwhile_threads(threads_, flop);
+  const int slices = kernels::worthwhile_threads(threads, flop);
   kernels::parallel_for(slices, slices, [&](int slice, int) {
     const int first = rows * slice / slices, last = rows * (slice + 1) / slices;
     kernels::GemmInput slice_rows = a;

@@ -1,6 +1,7 @@
 // SEANet: the convolutional encoder (24 kHz samples to 25 Hz rows) and decoder (and back).
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -67,8 +68,11 @@ class SeanetEncoderStream {
   // At most `block_frames` frames a call to run().
   SeanetEncoderStream(const SeanetEncoder& model, int block_frames, int threads, const Tap& tap);
 
-  // Reads [frames * frame_samples] samples; writes 2 rows a frame to `output`, from row 0 on.
-  void run(const float* samples, int frames, RowBuffer& output);
+  // Reads [frames * frame_samples] samples of each stream; writes 2 rows a frame to its output,
+  // from row 0 on. All streams are of one model; the first one's thread count serves.
+  static void run(std::span<SeanetEncoderStream* const> streams,
+                  std::span<const float* const> samples, int frames,
+                  std::span<RowBuffer* const> outputs);
 
  private:
   struct Stage {
@@ -77,11 +81,12 @@ class SeanetEncoderStream {
     std::vector<UnitRows> inputs;  // of each unit
     RowBuffer down_input;
   };
-  // Makes the input of a stage, or of the last convolution, by running the stages before it in
-  // blocks of their own size.
-  void fill(std::size_t stage, int frames);
-  void fill_first(int frames);
-  void run_stage(std::size_t index, int frames, int output_row);
+  // Makes the input of a stage by running the stages before it in blocks of their own size.
+  void fill(std::size_t stage, int frames, int threads);
+  void fill_first(int frames, int threads);
+  void run_stage(std::size_t index, int frames, int output_row, int threads);
+  // Makes the input of the last stage's convolution, and those of all that come before.
+  void fill_last_down(const float* samples, int frames, int threads);
 
   const SeanetEncoder* model_;
   int threads_;
@@ -100,8 +105,10 @@ class SeanetDecoderStream {
 
   // The first convolution's input: fill 2 rows a frame from row 0 on, then run().
   RowBuffer& input() { return input_; }
-  // Writes [frames * frame_samples] samples.
-  void run(int frames, float* samples);
+  // Writes [frames * frame_samples] samples of each stream. All streams are of one model; the first
+  // one's thread count serves.
+  static void run(std::span<SeanetDecoderStream* const> streams, int frames,
+                  std::span<float* const> samples);
 
  private:
   struct Stage {
@@ -111,8 +118,10 @@ class SeanetDecoderStream {
     std::vector<UnitRows> inputs;
   };
   // Runs a stage over its whole input, and after each of its blocks the stages behind it.
-  void run_stage(std::size_t index, int frames);
-  void run_last(int frames);
+  void run_stage(std::size_t index, int frames, int threads);
+  // What follows a stage's transposed convolution.
+  void run_behind_up(std::size_t index, int frames, int threads);
+  void run_last(int frames, int threads);
 
   const SeanetDecoder* model_;
   const kernels::KernelTable* table_;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/linear.h"
+#include "kernels/batch.h"
 #include "kernels/parallel.h"
 
 namespace mimi {
@@ -130,37 +131,72 @@ TransformerStream::TransformerStream(const Transformer& model, const KernelTable
   for (int i = 0; i < threads_; ++i) scratch_.emplace_back(static_cast<std::size_t>(floats));
 }
 
-void TransformerStream::run(RowBuffer& x, int steps) {
-  rope_.prepare(step_, steps);
-  for (std::size_t i = 0; i < model_->layers.size(); ++i) {
-    const Transformer::Layer& layer = model_->layers[i];
-    normalize(layer.attention_norm, x, steps);
-    kernels::parallel_gemm(threads_, layer.qkv, gemm_rows(normed_), steps,
-                           {qkv_.row(0), qkv_.stride(), {}});
-    store_keys_and_values(rings_[i], steps);
-    attend(rings_[i], steps);
-    kernels::parallel_gemm(threads_, layer.out, gemm_rows(attended_), steps,
-                           {middle_.row(0),
-                            middle_.stride(),
-                            {.residual = x.row(0),
-                             .residual_stride = x.stride(),
-                             .scale = layer.attention_scale.data()}});
+void TransformerStream::run(std::span<TransformerStream* const> streams,
+                            std::span<RowBuffer* const> x, int steps) {
+  const Transformer& model = *streams.front()->model_;
+  const int threads = streams.front()->threads_;
+  const auto count = static_cast<int>(streams.size());
+  const auto stream_at = [&](int i) -> TransformerStream& {
+    return *streams[static_cast<std::size_t>(i)];
+  };
+  const auto x_at = [&](int i) -> RowBuffer& { return *x[static_cast<std::size_t>(i)]; };
+  // Products of rows(stream) for every stream, each as output(stream, its x) says.
+  std::vector<kernels::BatchItem> items;
+  const auto multiply = [&](const PackedMatrix& weights, RowBuffer TransformerStream::*rows,
+                            auto output) {
+    items.clear();
+    for (int i = 0; i < count; ++i) {
+      TransformerStream& stream = stream_at(i);
+      items.push_back({gemm_rows(stream.*rows), output(stream, x_at(i))});
+    }
+    kernels::batch_gemm(threads, weights, items, steps);
+  };
+  using Stream = TransformerStream;
+  for (TransformerStream* stream : streams) stream->rope_.prepare(stream->step_, steps);
 
-    normalize(layer.mlp_norm, middle_, steps);
-    kernels::parallel_gemm(
-        threads_, layer.fc1, gemm_rows(normed_), steps,
-        {inner_.row(0), inner_.stride(), {.activation = kernels::Activation::kGelu}});
-    kernels::parallel_gemm(threads_, layer.fc2, gemm_rows(inner_), steps,
-                           {x.row(0),
-                            x.stride(),
-                            {.residual = middle_.row(0),
-                             .residual_stride = middle_.stride(),
-                             .scale = layer.mlp_scale.data()}});
-    if (*tap_) {
-      (*tap_)(model_->name + "." + std::to_string(i), x.row(0), steps, x.channels(), x.stride());
+  for (std::size_t l = 0; l < model.layers.size(); ++l) {
+    const Transformer::Layer& layer = model.layers[l];
+    for (int i = 0; i < count; ++i) stream_at(i).normalize(layer.attention_norm, x_at(i), steps);
+    multiply(layer.qkv, &Stream::normed_, [](Stream& s, RowBuffer&) {
+      return kernels::GemmOutput{s.qkv_.row(0), s.qkv_.stride(), {}};
+    });
+    for (Stream* s : streams) s->store_keys_and_values(s->rings_[l], steps);
+    const double flop = 4.0 * model.window * model.hidden * steps * count;
+    kernels::parallel_for(kernels::worthwhile_threads(threads, flop), count * model.heads * steps,
+                          [&](int task, int worker) {
+                            // Neighbouring tasks read the same keys.
+                            Stream& s = stream_at(task / (model.heads * steps));
+                            s.attend(s.rings_[l], task % steps, task / steps % model.heads, worker);
+                          });
+    multiply(layer.out, &Stream::attended_, [&](Stream& s, RowBuffer& input) {
+      return kernels::GemmOutput{s.middle_.row(0),
+                                 s.middle_.stride(),
+                                 {.residual = input.row(0),
+                                  .residual_stride = input.stride(),
+                                  .scale = layer.attention_scale.data()}};
+    });
+
+    for (Stream* s : streams) s->normalize(layer.mlp_norm, s->middle_, steps);
+    multiply(layer.fc1, &Stream::normed_, [](Stream& s, RowBuffer&) {
+      return kernels::GemmOutput{
+          s.inner_.row(0), s.inner_.stride(), {.activation = kernels::Activation::kGelu}};
+    });
+    multiply(layer.fc2, &Stream::inner_, [&](Stream& s, RowBuffer& output) {
+      return kernels::GemmOutput{output.row(0),
+                                 output.stride(),
+                                 {.residual = s.middle_.row(0),
+                                  .residual_stride = s.middle_.stride(),
+                                  .scale = layer.mlp_scale.data()}};
+    });
+    for (int i = 0; i < count; ++i) {
+      const RowBuffer& output = x_at(i);
+      if (const Tap& tap = *stream_at(i).tap_) {
+        tap(model.name + "." + std::to_string(l), output.row(0), steps, output.channels(),
+            output.stride());
+      }
     }
   }
-  step_ += steps;
+  for (Stream* s : streams) s->step_ += steps;
 }
 
 void TransformerStream::normalize(const LayerNorm& norm, const RowBuffer& x, int steps) {
@@ -185,29 +221,23 @@ std::int64_t TransformerStream::oldest_step(std::int64_t step) const {
   return std::max(first_step_, step - attended_steps(model_->window, window_, step) + 1);
 }
 
-void TransformerStream::attend(const KvRing& ring, int steps) {
-  const int head_dim = model_->head_dim, heads = model_->heads;
+void TransformerStream::attend(const KvRing& ring, int row, int head, int worker) {
+  const int head_dim = model_->head_dim;
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  const double flop = 4.0 * model_->window * model_->hidden * steps;
-  const int threads = kernels::worthwhile_threads(threads_, flop);
-  kernels::parallel_for(threads, steps * heads, [&](int task, int worker) {
-    // Neighbouring tasks read the same keys.
-    const int head = task / steps, t = task % steps;
-    float* query = scratch_[static_cast<std::size_t>(worker)].data();
-    float* output = query + padded(head_dim);
-    rope_.rotate(t, qkv_.row(t) + head * head_dim, scale, query);
-    const std::int64_t step = step_ + t;
-    table_->attention({.query = query,
-                       .keys = ring.keys(head),
-                       .values = ring.values(head),
-                       .head_dim = head_dim,
-                       .blocks = ring.blocks(),
-                       .first_step = oldest_step(step),
-                       .last_step = step,
-                       .weights = output + padded(head_dim),
-                       .output = output});
-    std::copy_n(output, head_dim, attended_.row(t) + head * head_dim);
-  });
+  float* query = scratch_[static_cast<std::size_t>(worker)].data();
+  float* output = query + padded(head_dim);
+  rope_.rotate(row, qkv_.row(row) + head * head_dim, scale, query);
+  const std::int64_t step = step_ + row;
+  table_->attention({.query = query,
+                     .keys = ring.keys(head),
+                     .values = ring.values(head),
+                     .head_dim = head_dim,
+                     .blocks = ring.blocks(),
+                     .first_step = oldest_step(step),
+                     .last_step = step,
+                     .weights = output + padded(head_dim),
+                     .output = output});
+  std::copy_n(output, head_dim, attended_.row(row) + head * head_dim);
 }
 
 }  // namespace mimi

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -67,13 +68,16 @@ class TransformerStream {
   TransformerStream(const Transformer& model, const kernels::KernelTable& table,
                     const StreamOptions& options, int block_steps, std::int64_t first_step);
 
-  // Replaces `steps` rows of x, [steps x hidden], from row 0 on.
-  void run(RowBuffer& x, int steps);
+  // Replaces `steps` rows of each stream's x, [steps x hidden], from row 0 on. All streams are of
+  // one model; the first one's thread count serves.
+  static void run(std::span<TransformerStream* const> streams, std::span<RowBuffer* const> x,
+                  int steps);
 
  private:
   void normalize(const LayerNorm& norm, const RowBuffer& x, int steps);
   void store_keys_and_values(KvRing& ring, int steps);
-  void attend(const KvRing& ring, int steps);
+  // One query of one head.
+  void attend(const KvRing& ring, int row, int head, int worker);
   std::int64_t oldest_step(std::int64_t step) const;
 
   const Transformer* model_;
@@ -90,7 +94,7 @@ class TransformerStream {
   RowBuffer qkv_;
   RowBuffer attended_;
   RowBuffer inner_;                              // [block_steps x intermediate]
-  std::vector<kernels::AlignedFloats> scratch_;  // of each worker: weights, query, output
+  std::vector<kernels::AlignedFloats> scratch_;  // of each worker: query, output, weights
 };
 
 }  // namespace mimi

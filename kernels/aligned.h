@@ -27,4 +27,19 @@ class AlignedFloats {
   std::unique_ptr<float[], Free> data_;
 };
 
+// Memory that is kept from use to use, and only ever grows.
+class Room {
+ public:
+  // `size` floats, their values anything.
+  float* of(std::ptrdiff_t size) {
+    if (static_cast<std::ptrdiff_t>(floats_.size()) < size) {
+      floats_ = AlignedFloats(static_cast<std::size_t>(size));
+    }
+    return floats_.data();
+  }
+
+ private:
+  AlignedFloats floats_;
+};
+
 }  // namespace mimi::kernels

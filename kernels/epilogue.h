@@ -11,14 +11,14 @@ using mimi::kernels::Epilogue;
 using mimi::kernels::kLanes;
 using mimi::kernels::PanelTask;
 
-// Applies the epilogue to [rows x vecs * 16] raw sums, which are still in the first-level cache.
 template <typename Activate>
-void finish_rows(const Epilogue& e, Activate activate, float* c, std::ptrdiff_t stride, int first,
-                 int rows, int vecs) {
-  for (int t = first; t < first + rows; ++t) {
+void finish_rows(const Epilogue& e, Activate activate, const float* sums,
+                 std::ptrdiff_t sums_stride, int rows, int vecs, float* output,
+                 std::ptrdiff_t output_stride) {
+  for (int t = 0; t < rows; ++t) {
     for (int column = 0; column < vecs * kLanes; column += kLanes) {
-      float* out = c + t * stride + column;
-      Vec y = load(out);
+      float* out = output + t * output_stride + column;
+      Vec y = load(sums + t * sums_stride + column);
       if (e.residual) {
         const Vec x = load(e.residual + t * e.residual_stride + column);
         y = e.scale ? fma(load(e.scale + column), y, x) : x + y;
@@ -33,14 +33,14 @@ void finish_rows(const Epilogue& e, Activate activate, float* c, std::ptrdiff_t 
   }
 }
 
-inline void finish(const PanelTask& task, int first, int rows) {
-  const Epilogue& e = *task.epilogue;
+void finish(const Epilogue& e, const float* sums, std::ptrdiff_t sums_stride, int rows, int vecs,
+            float* output, std::ptrdiff_t output_stride) {
   const auto run = [&](auto activate) {
-    finish_rows(e, activate, task.output, task.output_stride, first, rows, task.vecs);
+    finish_rows(e, activate, sums, sums_stride, rows, vecs, output, output_stride);
   };
   switch (e.activation) {
     case Activation::kNone:
-      if (e.residual || e.activated) run([](Vec y) { return y; });
+      if (e.residual || e.activated || sums != output) run([](Vec y) { return y; });
       break;
     case Activation::kElu:
       run([](Vec y) { return elu(y); });
@@ -49,6 +49,15 @@ inline void finish(const PanelTask& task, int first, int rows) {
       run([](Vec y) { return gelu(y); });
       break;
   }
+}
+
+// Applies the task's epilogue to raw sums that are still in the first-level cache.
+inline void finish_tile(const PanelTask& task, int first, int rows) {
+  Epilogue e = *task.epilogue;
+  if (e.residual) e.residual += first * e.residual_stride;
+  if (e.activated) e.activated += first * e.activated_stride;
+  float* c = task.output + first * task.output_stride;
+  finish(e, c, task.output_stride, rows, task.vecs, c, task.output_stride);
 }
 
 }  // namespace

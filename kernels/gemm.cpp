@@ -1,9 +1,8 @@
 #include "kernels/gemm.h"
 
 #include <algorithm>
-#include <optional>
+#include <utility>
 
-#include "kernels/float_mode.h"
 #include "kernels/parallel.h"
 
 namespace mimi::kernels {
@@ -42,10 +41,6 @@ void run_panel(const PackedMatrix& w, const PanelTask& task) {
     case Dtype::kInt8:
       return w.table().int8.panel(task);
   }
-}
-
-int floats_per_step(const PackedMatrix& w) {
-  return w.dtype() == Dtype::kBf16 ? w.table().bf16.floats_per_pair : 1;
 }
 
 int tile_rows(const PackedMatrix& w) {
@@ -103,6 +98,16 @@ void multiply_block(const PackedMatrix& w, const Operand& operand, const GemmOut
 
 }  // namespace
 
+int floats_per_step(const PackedMatrix& w) {
+  return w.dtype() == Dtype::kBf16 ? w.table().bf16.floats_per_pair : 1;
+}
+
+// What the instruction for pairs of bf16 does by itself, the other ways must be told.
+std::optional<ScopedFloatMode> product_mode(const PackedMatrix& w) {
+  if (w.dtype() != Dtype::kBf16) return std::nullopt;
+  return std::optional<ScopedFloatMode>(std::in_place, FloatMode::kFlushSubnormals);
+}
+
 GemmOutput output_at(const GemmOutput& output, std::ptrdiff_t row, std::ptrdiff_t column) {
   GemmOutput moved = output;
   moved.data += row * output.stride + column;
@@ -115,9 +120,7 @@ GemmOutput output_at(const GemmOutput& output, std::ptrdiff_t row, std::ptrdiff_
 
 void gemm(const PackedMatrix& w, const Operand& operand, const GemmOutput& out,
           const GemmRange& range) {
-  // What the instruction for pairs of bf16 does by itself, the other ways must be told.
-  std::optional<ScopedFloatMode> mode;
-  if (w.dtype() == Dtype::kBf16) mode.emplace(FloatMode::kFlushSubnormals);
+  const std::optional<ScopedFloatMode> mode = product_mode(w);
   const GemmInput& a = operand.a;
   for (int row = range.first_row; row < range.last_row; row += kBlockRows) {
     const int last_row = std::min(row + kBlockRows, range.last_row);

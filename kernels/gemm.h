@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 
 #include "kernels/aligned.h"
+#include "kernels/float_mode.h"
 #include "kernels/kernels.h"
 
 namespace mimi::kernels {
@@ -83,6 +85,13 @@ struct Operand {
 // Rows [first_row, last_row) of `a` for products by `weights`: where they must be converted, in
 // memory of the calling thread that lasts until its next call.
 Operand make_operand(const PackedMatrix& weights, const GemmInput& a, int first_row, int last_row);
+
+// Floats of a converted row for each step.
+int floats_per_step(const PackedMatrix& weights);
+
+// What the thread's mode must be while products by these weights, and their epilogues, are
+// computed.
+std::optional<ScopedFloatMode> product_mode(const PackedMatrix& weights);
 
 // Rows [first, last) of A and panels [first_panel, last_panel) of the weights.
 struct GemmRange {

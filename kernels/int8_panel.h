@@ -52,7 +52,7 @@ void int8_tile(const PanelTask& task, int first) {
       store(sum, fma(load(sum), load(scaling.column_scales + column), load(task.bias + column)));
     }
   }
-  finish(task, first, Rows);
+  finish_tile(task, first, Rows);
 }
 
 void int8_panel(const PanelTask& task) {

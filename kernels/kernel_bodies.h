@@ -28,6 +28,7 @@ constexpr mimi::kernels::KernelTable make_table(const char* name) {
                    .multiply_add_peak = peak<MultiplyAdd>},
           .int8 = make_int8_kernels(),
           .f32_panel = f32_panel,
+          .finish = finish,
           .nearest = nearest,
           .dot_rows = dot_rows,
           .layer_norm = layer_norm,

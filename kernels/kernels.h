@@ -143,6 +143,9 @@ struct KernelTable {
   Int8Kernels int8;
 
   void (*f32_panel)(const PanelTask& task);
+  // Applies an epilogue to finished sums of `vecs` Vecs; output may be the sums.
+  void (*finish)(const Epilogue& epilogue, const float* sums, std::ptrdiff_t sums_stride, int rows,
+                 int vecs, float* output, std::ptrdiff_t output_stride);
   void (*nearest)(const NearestTask& task);
   // output[t] = bias + a row of A times weights[taps][depth padded], summed in 16 lanes by depth
   // modulo 16 (padding is zero), lanes added as a tree of halves.

@@ -12,20 +12,6 @@ GemmInput joined(const GemmInput& a) {
   return {a.data, a.row_step, 0, 1, a.taps * a.depth};
 }
 
-// Memory that is kept from call to call, and only ever grows.
-class Room {
- public:
-  float* of(std::ptrdiff_t size) {
-    if (static_cast<std::ptrdiff_t>(floats_.size()) < size) {
-      floats_ = AlignedFloats(static_cast<std::size_t>(size));
-    }
-    return floats_.data();
-  }
-
- private:
-  AlignedFloats floats_;
-};
-
 }  // namespace
 
 // Rows of `a` that overlap share time steps: each is converted once.

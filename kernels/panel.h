@@ -19,7 +19,7 @@ void chain_tile(const PanelTask& task, int first) {
   }
   Sum::add(a, task.panel, fetch_share(task.next_panel, a, Vecs, first, Rows, task.rows), tile);
   tile.store_rows(c, task.output_stride);
-  if (task.epilogue) finish(task, first, Rows);
+  if (task.epilogue) finish_tile(task, first, Rows);
 }
 
 // Sum::add(rows, panel, fetch, tile) adds the products to the tile; it holds at most MostRows rows.
