@@ -22,7 +22,7 @@ double percentile(std::vector<double> values, double share) {
 PeakFigures measure_peak(const Model& model, int threads, double clock_hz) {
   const double peak = measure_multiply_add_peak(kernels::select(model.isa()),
                                                 kernels_dtype(model.info().dtype), threads);
-  return {threads, peak, peak / threads / clock_hz};
+  return {model.info().dtype, threads, peak, peak / threads / clock_hz};
 }
 
 struct Run {
@@ -32,14 +32,15 @@ struct Run {
 
 // `run` gives one Run.
 template <typename Body>
-SpeedFigures measure_speed(const std::string& direction, int threads, int runs, Body run) {
+SpeedFigures measure_speed(Dtype dtype, const std::string& direction, int threads, int runs,
+                           Body run) {
   run();  // warms up
   std::vector<Run> all;
   for (int i = 0; i < runs; ++i) all.push_back(run());
   const auto quicker = [](const Run& a, const Run& b) { return a.seconds < b.seconds; };
   std::sort(all.begin(), all.end(), quicker);
   const Run& median = all[all.size() / 2];
-  return {direction, threads, median.seconds, all.front().seconds, median.cost};
+  return {dtype, direction, threads, median.seconds, all.front().seconds, median.cost};
 }
 
 Run encode_whole(const Model& model, const EncoderOptions& options, std::span<const float> samples,
@@ -65,35 +66,39 @@ Run decode_whole(const Model& model, const DecoderOptions& options,
 
 // Pushes one frame after the other through `push`, the first ones uncounted.
 template <typename Push>
-LatencyFigures measure_latency(const std::string& direction, int threads, int frames, Push push) {
+LatencyFigures measure_latency(Dtype dtype, const std::string& direction, int threads, int frames,
+                               Push push) {
   const int warm_up = std::min(frames / 4, 50);
   std::vector<double> seconds;
   for (int frame = 0; frame < frames; ++frame) {
     const double taken = seconds_of([&] { push(static_cast<std::size_t>(frame)); });
     if (frame >= warm_up) seconds.push_back(taken);
   }
-  return {direction, threads, static_cast<int>(seconds.size()), percentile(seconds, 0.5),
+  return {dtype,
+          direction,
+          threads,
+          static_cast<int>(seconds.size()),
+          percentile(seconds, 0.5),
           percentile(seconds, 0.99)};
 }
 
 }  // namespace
 
-BenchFigures run_benchmarks(const Model& model, std::span<const float> samples,
-                            const BenchPlan& plan) {
+void run_benchmarks(const Model& model, std::span<const float> samples, const BenchPlan& plan,
+                    BenchFigures& figures) {
+  const Dtype dtype = model.info().dtype;
   const auto frame_samples = static_cast<std::size_t>(model.info().frame_samples);
   const auto levels = static_cast<std::size_t>(plan.levels);
-  BenchFigures figures;
-  figures.audio_seconds = static_cast<double>(samples.size()) / model.info().sample_rate;
-  figures.clock_hz = measure_clock_hz();
   std::vector<std::uint16_t> codes;
   for (const int threads : plan.threads) {
-    figures.peaks.push_back(measure_peak(model, threads, figures.clock_hz));
+    figures.peaks.push_back(measure_peak(model, threads, plan.clock_hz));
     const StreamOptions stream = {.window = plan.window, .threads = threads};
     const EncoderOptions encode = {.levels = plan.levels, .stream = stream};
     const DecoderOptions decode = {.levels = first_levels(plan.levels), .stream = stream};
-    figures.speeds.push_back(measure_speed(
-        "encode", threads, plan.runs, [&] { return encode_whole(model, encode, samples, codes); }));
-    figures.speeds.push_back(measure_speed("decode", threads, plan.runs,
+    figures.speeds.push_back(measure_speed(dtype, "encode", threads, plan.runs, [&] {
+      return encode_whole(model, encode, samples, codes);
+    }));
+    figures.speeds.push_back(measure_speed(dtype, "decode", threads, plan.runs,
                                            [&] { return decode_whole(model, decode, codes); }));
 
     const int frames = static_cast<int>(std::min(codes.size() / levels, std::size_t{500}));
@@ -101,18 +106,19 @@ BenchFigures run_benchmarks(const Model& model, std::span<const float> samples,
     const int whole = std::min(frames, static_cast<int>(samples.size() / frame_samples));
     Encoder encoder(model, encode);
     std::vector<std::uint16_t> frame_codes;
-    figures.latencies.push_back(measure_latency("encode", threads, whole, [&](std::size_t frame) {
-      frame_codes.clear();
-      encoder.push(samples.subspan(frame * frame_samples, frame_samples), frame_codes);
-    }));
+    figures.latencies.push_back(
+        measure_latency(dtype, "encode", threads, whole, [&](std::size_t frame) {
+          frame_codes.clear();
+          encoder.push(samples.subspan(frame * frame_samples, frame_samples), frame_codes);
+        }));
     Decoder decoder(model, decode);
     std::vector<float> frame_audio;
-    figures.latencies.push_back(measure_latency("decode", threads, frames, [&](std::size_t frame) {
-      frame_audio.clear();
-      decoder.push(std::span(codes).subspan(frame * levels, levels), frame_audio);
-    }));
+    figures.latencies.push_back(
+        measure_latency(dtype, "decode", threads, frames, [&](std::size_t frame) {
+          frame_audio.clear();
+          decoder.push(std::span(codes).subspan(frame * levels, levels), frame_audio);
+        }));
   }
-  return figures;
 }
 
 std::vector<float> synthesize_voice(int rate_hz, double seconds) {

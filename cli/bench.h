@@ -13,11 +13,13 @@ struct BenchPlan {
   int levels = 8;
   int runs = 5;  // counted, after one that warms up
   std::vector<int> threads;
+  double clock_hz = 0;
   Window window = Window::kOffline;
 };
 
 // Multiply-adds in registers alone, the best of several short runs.
 struct PeakFigures {
+  Dtype dtype;
   int threads;
   double flop_per_second;
   double flop_per_cycle;  // of one thread; the cycle is timed by a chain of dependent additions
@@ -25,6 +27,7 @@ struct PeakFigures {
 
 // One direction over the whole recording.
 struct SpeedFigures {
+  Dtype dtype;
   std::string direction;  // "encode" or "decode"
   int threads;
   double median_seconds, best_seconds;
@@ -33,23 +36,23 @@ struct SpeedFigures {
 
 // One direction, one frame a call.
 struct LatencyFigures {
+  Dtype dtype;
   std::string direction;
   int threads;
   int frames;
   double median_seconds, p99_seconds;
 };
 
+// Of one or several dtypes.
 struct BenchFigures {
-  double audio_seconds;
-  double clock_hz;
   std::vector<PeakFigures> peaks;
   std::vector<SpeedFigures> speeds;
   std::vector<LatencyFigures> latencies;
 };
 
-// `samples` is at the model's rate.
-BenchFigures run_benchmarks(const Model& model, std::span<const float> samples,
-                            const BenchPlan& plan);
+// Adds what `model` does in its dtype. `samples` is at the model's rate.
+void run_benchmarks(const Model& model, std::span<const float> samples, const BenchPlan& plan,
+                    BenchFigures& figures);
 
 // Something like a voice: harmonics of a gliding pitch under moving formants, and pauses.
 std::vector<float> synthesize_voice(int rate_hz, double seconds);

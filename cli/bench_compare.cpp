@@ -23,8 +23,8 @@ struct Figure {
 Json list_of(const Json& report, const char* key) { return report.value(key, Json::array()); }
 
 std::string who(const Json& line) {
-  return line.at("direction").get<std::string>() + ", threads " +
-         std::to_string(line.at("threads").get<int>());
+  return line.at("direction").get<std::string>() + ", " + line.at("dtype").get<std::string>() +
+         ", threads " + std::to_string(line.at("threads").get<int>());
 }
 
 // The 99th percentiles are left out: they tell more of what else the machine did.
@@ -42,9 +42,14 @@ std::vector<Figure> figures_of(const Json& report) {
                       kernel.at("shape").get<std::string>();
     figures.push_back({name, "us", kernel.at("microseconds"), false});
   }
-  if (report.contains("load_seconds")) {
-    figures.push_back({"load", "s", report.at("load_seconds"), false});
-    figures.push_back({"peak memory", "MB", report.at("peak_memory_mb"), false});
+  for (const Json& load : list_of(report, "loads")) {
+    figures.push_back(
+        {"load, " + load.at("dtype").get<std::string>(), "s", load.at("seconds"), false});
+  }
+  // With several dtypes it is that of the largest one.
+  if (list_of(report, "loads").size() == 1) {
+    figures.push_back({"peak memory, " + report["loads"][0]["dtype"].get<std::string>(), "MB",
+                       report.at("peak_memory_mb"), false});
   }
   return figures;
 }

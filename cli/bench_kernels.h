@@ -6,22 +6,23 @@
 #include <string>
 #include <vector>
 
+#include "core/codec.h"
 #include "kernels/kernels.h"
 
 namespace mimi::cli {
 
 struct KernelFigures {
   std::string isa;
-  std::string kernel;
-  std::string shape;  // "decoder.2, a frame: 16 x 1024 x 512" or the like
-  double seconds;     // of a call, the best of several runs
-  double flop;        // 0 where multiply-adds are not what takes the time
-  double bytes;       // read and written at least
+  Dtype dtype;
+  std::string kernel, shape;
+  double seconds;      // of a call, the best of several runs
+  double flop, bytes;  // as in KernelCall
 };
 
 struct KernelBench {
   struct Peak {
     std::string isa;
+    Dtype dtype;
     double flop_per_second;
   };
   std::vector<Peak> peaks;
@@ -29,7 +30,8 @@ struct KernelBench {
   std::vector<KernelFigures> kernels;
 };
 
-KernelBench bench_kernels(std::span<const kernels::KernelTable* const> tables, int runs);
+KernelBench bench_kernels(std::span<const kernels::KernelTable* const> tables,
+                          std::span<const Dtype> dtypes, int runs);
 
 void print_kernel_bench(const KernelBench& bench);
 nlohmann::ordered_json kernel_bench_json(const KernelBench& bench);

@@ -11,6 +11,7 @@
 #include "cli/bench_compare.h"
 #include "cli/bench_kernels.h"
 #include "cli/commands.h"
+#include "cli/machine_limits.h"
 #include "kernels/dispatch.h"
 
 namespace mimi::cli {
@@ -21,6 +22,7 @@ using Json = nlohmann::ordered_json;
 constexpr const char* kExamples =
     "  mimi bench                            the built-in model and recording\n"
     "  mimi bench --model kyutai/mimi speech.wav\n"
+    "  mimi bench --dtype all                f32, bf16 and int8\n"
     "  mimi bench --json --threads 1 > bench.json\n"
     "  mimi bench --threads 1 --compare bench.json --fall 5\n"
     "  mimi bench --kernels                  each kernel alone, on each instruction set\n";
@@ -39,13 +41,17 @@ struct BenchOptions {
 // All that is known about one call of the command.
 struct Report {
   ModelInfo model;
+  std::vector<Dtype> dtypes;
   std::string recording;
   std::string isa;
   int levels, runs;
-  double load_seconds;
+  double audio_seconds, clock_hz;
+  std::vector<double> load_seconds;  // of each dtype
   BenchFigures figures;
   double peak_memory_mb;
 };
+
+std::string name_of(Dtype dtype) { return std::string(dtype_name(dtype)); }
 
 std::vector<float> read_recording(const std::string& path, int rate_hz, int seconds) {
   AudioInput input(path, {}, rate_hz);
@@ -69,9 +75,9 @@ double total_flop(const CodecCost& cost) {
   return cost.seanet.flop + cost.transformer.flop + cost.quantizer.flop;
 }
 
-double peak_of(const BenchFigures& figures, int threads) {
+double peak_of(const BenchFigures& figures, const SpeedFigures& speed) {
   for (const PeakFigures& peak : figures.peaks) {
-    if (peak.threads == threads) return peak.flop_per_second;
+    if (peak.dtype == speed.dtype && peak.threads == speed.threads) return peak.flop_per_second;
   }
   return 0;
 }
@@ -83,16 +89,17 @@ Json stage_json(const StageCost& stage, double peak) {
           {"share_of_peak", flop_per_second / peak}};
 }
 
-Json speed_json(const SpeedFigures& speed, const BenchFigures& figures) {
-  const double peak = peak_of(figures, speed.threads);
+Json speed_json(const SpeedFigures& speed, const Report& report) {
+  const double peak = peak_of(report.figures, speed);
   const double flop_per_second = total_flop(speed.cost) / speed.median_seconds;
-  return {{"direction", speed.direction},
+  return {{"dtype", name_of(speed.dtype)},
+          {"direction", speed.direction},
           {"threads", speed.threads},
           {"median_seconds", speed.median_seconds},
           {"best_seconds", speed.best_seconds},
-          {"times_real_time", figures.audio_seconds / speed.median_seconds},
-          {"best_times_real_time", figures.audio_seconds / speed.best_seconds},
-          {"real_time_factor", speed.median_seconds / figures.audio_seconds},
+          {"times_real_time", report.audio_seconds / speed.median_seconds},
+          {"best_times_real_time", report.audio_seconds / speed.best_seconds},
+          {"real_time_factor", speed.median_seconds / report.audio_seconds},
           {"gflops", flop_per_second / 1e9},
           {"share_of_peak", flop_per_second / peak},
           {"stages",
@@ -106,26 +113,30 @@ Json report_json(const Report& report) {
   Json json = {{"version", MIMI_VERSION},
                {"cpu", kernels::cpu_name()},
                {"isa", report.isa},
-               {"dtype", dtype_name(report.model.dtype)},
-               {"clock_ghz", figures.clock_hz / 1e9},
+               {"clock_ghz", report.clock_hz / 1e9},
                {"model", report.model.name},
                {"parameters", report.model.parameters},
                {"recording", report.recording},
-               {"audio_seconds", figures.audio_seconds},
+               {"audio_seconds", report.audio_seconds},
                {"levels", report.levels},
                {"runs", report.runs},
-               {"load_seconds", report.load_seconds},
                {"peak_memory_mb", report.peak_memory_mb}};
+  for (std::size_t i = 0; i < report.dtypes.size(); ++i) {
+    json["loads"].push_back(
+        {{"dtype", name_of(report.dtypes[i])}, {"seconds", report.load_seconds[i]}});
+  }
   for (const PeakFigures& peak : figures.peaks) {
-    json["peaks"].push_back({{"threads", peak.threads},
+    json["peaks"].push_back({{"dtype", name_of(peak.dtype)},
+                             {"threads", peak.threads},
                              {"gflops", peak.flop_per_second / 1e9},
                              {"flop_per_cycle", peak.flop_per_cycle}});
   }
   for (const SpeedFigures& speed : figures.speeds) {
-    json["speeds"].push_back(speed_json(speed, figures));
+    json["speeds"].push_back(speed_json(speed, report));
   }
   for (const LatencyFigures& latency : figures.latencies) {
-    json["latencies"].push_back({{"direction", latency.direction},
+    json["latencies"].push_back({{"dtype", name_of(latency.dtype)},
+                                 {"direction", latency.direction},
                                  {"threads", latency.threads},
                                  {"frames", latency.frames},
                                  {"median_ms", latency.median_seconds * 1e3},
@@ -139,13 +150,13 @@ void print_stage(const StageCost& stage, double peak) {
   std::printf("  %7.1f %3.0f %%", flop_per_second / 1e9, 100 * flop_per_second / peak);
 }
 
-void print_speed(const SpeedFigures& speed, const BenchFigures& figures) {
-  const double peak = peak_of(figures, speed.threads);
+void print_speed(const SpeedFigures& speed, const Report& report) {
+  const double peak = peak_of(report.figures, speed);
   const double flop_per_second = total_flop(speed.cost) / speed.median_seconds;
-  std::printf("%s  %7d  %6.1fx %6.1fx  %.4f  %7.1f %3.0f %%", speed.direction.c_str(),
-              speed.threads, figures.audio_seconds / speed.median_seconds,
-              figures.audio_seconds / speed.best_seconds,
-              speed.median_seconds / figures.audio_seconds, flop_per_second / 1e9,
+  std::printf("%-4s  %s  %7d  %6.1fx %6.1fx  %.4f  %7.1f %3.0f %%", name_of(speed.dtype).c_str(),
+              speed.direction.c_str(), speed.threads, report.audio_seconds / speed.median_seconds,
+              report.audio_seconds / speed.best_seconds,
+              speed.median_seconds / report.audio_seconds, flop_per_second / 1e9,
               100 * flop_per_second / peak);
   print_stage(speed.cost.seanet, peak);
   print_stage(speed.cost.transformer, peak);
@@ -155,51 +166,64 @@ void print_speed(const SpeedFigures& speed, const BenchFigures& figures) {
 
 void print_table(const Report& report) {
   const BenchFigures& figures = report.figures;
-  std::printf("mimi %s, %s, %s, %s\n", MIMI_VERSION, kernels::cpu_name().c_str(),
-              report.isa.c_str(), std::string(dtype_name(report.model.dtype)).c_str());
+  std::printf("mimi %s, %s, %s\n", MIMI_VERSION, kernels::cpu_name().c_str(), report.isa.c_str());
   std::printf("model %s, %.1f M parameters, %d levels; %.1f s of %s; %d runs\n\n",
               report.model.name.c_str(), static_cast<double>(report.model.parameters) / 1e6,
-              report.levels, figures.audio_seconds, report.recording.c_str(), report.runs);
+              report.levels, report.audio_seconds, report.recording.c_str(), report.runs);
   for (const PeakFigures& peak : figures.peaks) {
-    std::printf("multiply-add peak, threads %d: %.1f GFLOP/s, %.1f FLOP per cycle at %.2f GHz\n",
-                peak.threads, peak.flop_per_second / 1e9, peak.flop_per_cycle,
-                figures.clock_hz / 1e9);
+    std::printf(
+        "multiply-add peak, %s, threads %d: %.1f GFLOP/s, %.1f FLOP per cycle at %.2f GHz\n",
+        name_of(peak.dtype).c_str(), peak.threads, peak.flop_per_second / 1e9, peak.flop_per_cycle,
+        report.clock_hz / 1e9);
   }
   std::printf(
-      "\n        threads   x real time            GFLOP/s and share of the peak\n"
-      "                  median    best     RTF      whole          SEANet         transformer"
+      "\n              threads   x real time            GFLOP/s and share of the peak\n"
+      "                        median    best     RTF      whole          SEANet         "
+      "transformer"
       "    quantizer\n");
-  for (const SpeedFigures& speed : figures.speeds) print_speed(speed, figures);
-  std::printf("\none frame of a stream, ms   median     p99\n");
+  for (const SpeedFigures& speed : figures.speeds) print_speed(speed, report);
+  std::printf("\none frame of a stream, ms         median     p99\n");
   for (const LatencyFigures& latency : figures.latencies) {
-    std::printf("%s, threads %-4d         %7.2f %7.2f\n", latency.direction.c_str(),
-                latency.threads, latency.median_seconds * 1e3, latency.p99_seconds * 1e3);
+    std::printf("%-4s  %s, threads %-4d         %7.2f %7.2f\n", name_of(latency.dtype).c_str(),
+                latency.direction.c_str(), latency.threads, latency.median_seconds * 1e3,
+                latency.p99_seconds * 1e3);
   }
-  std::printf("\nload %.3f s, peak memory %.0f MB\n", report.load_seconds, report.peak_memory_mb);
+  std::printf("\n");
+  for (std::size_t i = 0; i < report.dtypes.size(); ++i) {
+    std::printf("load in %s %.3f s, ", name_of(report.dtypes[i]).c_str(), report.load_seconds[i]);
+  }
+  std::printf("peak memory %.0f MB\n", report.peak_memory_mb);
+}
+
+// Loads the model in a dtype and adds its figures.
+void measure_dtype(const BenchOptions& options, const CommonOptions& common, Dtype dtype,
+                   Report& report) {
+  const auto start = std::chrono::steady_clock::now();
+  const Model model = open_model(common, dtype);
+  const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
+  report.load_seconds.push_back(load.count());
+  report.model = model.info();
+  report.isa = model.isa();
+  report.levels = encoded_levels(options.levels, model);
+  const int rate_hz = report.model.sample_rate;
+  const std::vector<float> samples = options.input.empty()
+                                         ? synthesize_voice(rate_hz, options.seconds)
+                                         : read_recording(options.input, rate_hz, options.seconds);
+  report.audio_seconds = static_cast<double>(samples.size()) / rate_hz;
+  BenchPlan plan = {
+      .levels = report.levels, .runs = options.runs, .threads = {1}, .clock_hz = report.clock_hz};
+  const int threads = thread_count(common);
+  if (threads > 1) plan.threads.push_back(threads);
+  run_benchmarks(model, samples, plan, report.figures);
 }
 
 Report measure_codec(const BenchOptions& options, const CommonOptions& common) {
-  const auto start = std::chrono::steady_clock::now();
-  const Model model = open_model(common);
-  const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
-  const int levels = encoded_levels(options.levels, model);
-  const int rate_hz = model.info().sample_rate;
-  const bool built_in = options.input.empty();
-  const std::vector<float> samples = built_in
-                                         ? synthesize_voice(rate_hz, options.seconds)
-                                         : read_recording(options.input, rate_hz, options.seconds);
-  BenchPlan plan = {.levels = levels, .runs = options.runs, .threads = {1}};
-  const int threads = thread_count(common);
-  if (threads > 1) plan.threads.push_back(threads);
-
-  Report report = {.model = model.info(),
-                   .recording = built_in ? "the built-in recording" : options.input,
-                   .isa = std::string(model.isa()),
-                   .levels = levels,
-                   .runs = options.runs,
-                   .load_seconds = load.count(),
-                   .figures = run_benchmarks(model, samples, plan),
-                   .peak_memory_mb = 0};
+  Report report{};
+  report.dtypes = chosen_dtypes(common, DtypeChoice::kF32);
+  report.recording = options.input.empty() ? "the built-in recording" : options.input;
+  report.runs = options.runs;
+  report.clock_hz = measure_clock_hz();
+  for (const Dtype dtype : report.dtypes) measure_dtype(options, common, dtype, report);
   report.peak_memory_mb = peak_memory_mb();
   return report;
 }
@@ -212,7 +236,8 @@ Json bench_codec(const BenchOptions& options, const CommonOptions& common) {
 }
 
 Json bench_all_kernels(const BenchOptions& options, const CommonOptions& common) {
-  const KernelBench bench = bench_kernels(chosen_tables(common), options.runs);
+  const KernelBench bench =
+      bench_kernels(chosen_tables(common), chosen_dtypes(common, DtypeChoice::kAll), options.runs);
   if (!options.json) {
     std::printf("mimi %s, %s, ", MIMI_VERSION, kernels::cpu_name().c_str());
     print_kernel_bench(bench);

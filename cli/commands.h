@@ -30,17 +30,24 @@ constexpr int kExitFallen = 3;  // mimi bench --compare
 
 constexpr int kMostThreads = 1024;
 
+// What --dtype names: a dtype, what is fast here, or one after the other.
+enum class DtypeChoice { kF32, kBf16, kInt8, kAuto, kAll };
+
 // Options that may stand before or after the command's name.
 struct CommonOptions {
-  std::string model;                         // as typed; empty: the embedded one
-  std::string isa;                           // as typed; empty: MIMI_ISA, else the best
-  std::optional<Dtype> dtype = Dtype::kF32;  // none: what is fast here
-  int threads = 0;                           // 0: MIMI_THREADS, else what the machine grants
+  std::string model;                 // as typed; empty: the embedded one
+  std::string isa;                   // as typed; empty: MIMI_ISA, else the best
+  std::optional<DtypeChoice> dtype;  // none: f32, and all where kernels are measured
+  int threads = 0;                   // 0: MIMI_THREADS, else what the machine grants
   bool quiet = false;
 };
 
-// Loads what --model names. UsageError when --isa or MIMI_ISA names what cannot run here.
+// Loads what --model names. UsageError when --isa or MIMI_ISA names what cannot run here, and where
+// --dtype is `all`.
 Model open_model(const CommonOptions& options);
+Model open_model(const CommonOptions& options, Dtype dtype);
+// The dtypes that --dtype stands for, `otherwise` where it is not given.
+std::vector<Dtype> chosen_dtypes(const CommonOptions& options, DtypeChoice otherwise);
 // The kernels that --isa or MIMI_ISA names, else all that run here. UsageError as above.
 std::vector<const kernels::KernelTable*> chosen_tables(const CommonOptions& options);
 // The number of threads to use, at least 1. UsageError when MIMI_THREADS is not a positive number.

@@ -95,11 +95,12 @@ void add_common(CLI::App& app, CommonOptions& common) {
              "threads (default: MIMI_THREADS, else what the machine grants)");
   add_parsed(app, "--dtype", "DTYPE", common.dtype,
              "numbers that are multiplied: f32 (default), bf16, int8, or auto: bf16 where that is "
-             "faster",
-             one_of(std::map<std::string, std::optional<Dtype>>{{"f32", Dtype::kF32},
-                                                                {"bf16", Dtype::kBf16},
-                                                                {"int8", Dtype::kInt8},
-                                                                {"auto", std::nullopt}}));
+             "faster; in bench also all",
+             one_of<DtypeChoice>({{"f32", DtypeChoice::kF32},
+                                  {"bf16", DtypeChoice::kBf16},
+                                  {"int8", DtypeChoice::kInt8},
+                                  {"auto", DtypeChoice::kAuto},
+                                  {"all", DtypeChoice::kAll}}));
   app.add_option("--isa", common.isa, "instruction set (default: MIMI_ISA, else the best)")
       ->type_name("ISA");
   app.add_flag("-q,--quiet", common.quiet, "print errors only");

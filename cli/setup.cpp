@@ -25,19 +25,40 @@ const kernels::KernelTable& select_table(const std::string& isa) {
   }
 }
 
-// auto: bf16 where the CPU multiplies it faster than f32. Never int8, whose codes differ more.
-Dtype chosen_dtype(const CommonOptions& options) {
-  if (options.dtype) return *options.dtype;
+// bf16 where the CPU multiplies it faster than f32. Never int8, whose codes differ more.
+Dtype fast_dtype(const CommonOptions& options) {
   const bool has_pairs = select_table(options.isa).bf16.floats_per_pair == 1;
   return has_pairs ? Dtype::kBf16 : Dtype::kF32;
 }
 
 }  // namespace
 
+std::vector<Dtype> chosen_dtypes(const CommonOptions& options, DtypeChoice otherwise) {
+  switch (options.dtype.value_or(otherwise)) {
+    case DtypeChoice::kF32:
+      return {Dtype::kF32};
+    case DtypeChoice::kBf16:
+      return {Dtype::kBf16};
+    case DtypeChoice::kInt8:
+      return {Dtype::kInt8};
+    case DtypeChoice::kAuto:
+      return {fast_dtype(options)};
+    case DtypeChoice::kAll:
+      break;
+  }
+  return {Dtype::kF32, Dtype::kBf16, Dtype::kInt8};
+}
+
 Model open_model(const CommonOptions& options) {
+  const std::vector<Dtype> dtypes = chosen_dtypes(options, DtypeChoice::kF32);
+  if (dtypes.size() > 1) throw UsageError("--dtype: all is for bench");
+  return open_model(options, dtypes.front());
+}
+
+Model open_model(const CommonOptions& options, Dtype dtype) {
   select_table(options.isa);
   const ModelOptions model_options = {
-      .isa = options.isa, .threads = thread_count(options), .dtype = chosen_dtype(options)};
+      .isa = options.isa, .threads = thread_count(options), .dtype = dtype};
   if (options.model.empty()) return Model::embedded(model_options);
   return Model::open(resolve_model(options.model), model_options);
 }

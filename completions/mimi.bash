@@ -16,9 +16,14 @@ _mimi() {
   case $previous in
     --as) _mimi_words 'mimi npy safetensors moshi codec text' ;;
     --channels) _mimi_words 'mix left right keep' ;;
-    --dtype) _mimi_words 'uint16 int16 int32 int64' ;;
+    --dtype)
+      case $command in
+        convert) _mimi_words 'uint16 int16 int32 int64' ;;
+        bench) _mimi_words 'f32 bf16 int8 auto all' ;;
+        *) _mimi_words 'f32 bf16 int8 auto' ;;
+      esac
+      ;;
     --format) _mimi_words 's16 s24 f32' ;;
-    --dtype) _mimi_words 'f32 bf16 int8 auto' ;;
     --isa) _mimi_words 'portable avx2 avx512 avx512vnni avx512bf16 neon' ;;
     --compare) _mimi_files json ;;
     --like) _mimi_files mimi ;;

@@ -1,259 +1,25 @@
 #include "tests/kernel_cases.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <limits>
 #include <map>
 #include <random>
-#include <set>
 #include <utility>
 
-#include "kernels/dispatch.h"
 #include "kernels/gemm.h"
 #include "tests/guarded.h"
+#include "tests/kernel_panel_cases.h"
+#include "tests/kernel_values.h"
 #include "tests/reference.h"
 
 namespace mimi::test {
 namespace {
 
-using kernels::Activation;
 using kernels::AttentionTask;
-using kernels::Epilogue;
 using kernels::GemmInput;
 using kernels::KernelTable;
 using kernels::kLanes;
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
-enum class Values { kReal, kInteger };  // small integers, whose sums are exact
-
-std::vector<float> random_values(std::ptrdiff_t count, Values kind, unsigned seed) {
-  std::minstd_rand random(seed);
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (float& v : values) {
-    const auto draw = static_cast<int>(random() % 4001) - 2000;
-    v = kind == Values::kReal ? static_cast<float>(draw) / 1777.0F : static_cast<float>(draw % 4);
-  }
-  return values;
-}
-
-int padded(int channels) { return (channels + kLanes - 1) / kLanes * kLanes; }
-
-// `rows` rows of `taps` runs of `depth` random floats, and NaN between them.
-std::vector<float> rows_with_gaps(int rows, const GemmInput& shape, Values kind) {
-  const auto size = (rows - 1) * shape.row_step + (shape.taps - 1) * shape.tap_step + shape.depth;
-  std::vector<float> values(static_cast<std::size_t>(size), kNaN);
-  const std::vector<float> drawn = random_values(size, kind, 1);
-  for (int t = 0; t < rows; ++t) {
-    for (int tap = 0; tap < shape.taps; ++tap) {
-      const std::ptrdiff_t begin = t * shape.row_step + tap * shape.tap_step;
-      std::copy_n(drawn.begin() + begin, shape.depth, values.begin() + begin);
-    }
-  }
-  return values;
-}
-
-std::string at(int row, int column, const Bounded& expected, float found) {
-  return "row " + std::to_string(row) + ", column " + std::to_string(column) + " is " +
-         std::to_string(found) + ", expected " + std::to_string(expected.value) + " to within " +
-         std::to_string(expected.bound);
-}
-
-// Rows below, at and above the register tiles of all instruction sets.
-std::set<int> tile_heights() {
-  std::set<int> heights = {1};
-  for (const KernelTable* table : kernels::available()) {
-    const int tile = table->tile_rows;
-    heights.insert({std::max(1, tile - 1), tile, tile + 1, 2 * tile + 1});
-  }
-  return heights;
-}
-
-int widest_panel() {
-  int vecs = 1;
-  for (const KernelTable* table : kernels::available()) vecs = std::max(vecs, table->panel_vecs);
-  return vecs;
-}
-
-// --- f32_panel ---
-
-struct EpilogueKind {
-  const char* name;
-  Activation activation;
-  bool residual, scale, activated;
-  bool cut = false;  // the depth is summed in two calls, the second from what the first left
-};
-constexpr EpilogueKind kEpilogues[] = {
-    {"raw", Activation::kNone, false, false, false},
-    {"raw, depth cut in two", Activation::kNone, false, false, false, true},
-    {"ELU", Activation::kElu, false, false, false},
-    {"GELU", Activation::kGelu, false, false, false},
-    {"residual", Activation::kNone, true, false, false},
-    {"scaled residual", Activation::kNone, true, true, false},
-    {"ELU of residual", Activation::kElu, true, false, false},
-    {"raw and ELU", Activation::kElu, false, false, true},
-    {"scaled residual and its ELU", Activation::kElu, true, true, true},
-    {"scaled residual and its GELU", Activation::kGelu, true, true, true},
-};
-
-class PanelCase : public KernelCase {
- public:
-  PanelCase(Values values, int rows, const GemmInput& shape, int vecs, const EpilogueKind& kind)
-      : values_(values),
-        rows_(rows),
-        vecs_(vecs),
-        kind_(kind),
-        input_(rows_with_gaps(rows, shape, values)),
-        a_(shape),
-        weights_(random_values(std::ptrdiff_t{depth()} * columns(), values, 2)),
-        bias_(random_values(columns(), values, 3)),
-        residual_(rows_with_gaps(rows, {nullptr, columns() + 3, 0, 1, columns()}, values)),
-        scale_(random_values(columns(), values, 5)),
-        output_(rows, columns(), columns() + 13),
-        activated_(rows, kind.activated ? columns() : 0, columns() + 5) {
-    a_.data = input_.data();
-    for (int v = 0; v < vecs; ++v) columns_of_vec_.emplace_back(weights_of(v, 1));
-    panel_.emplace_back(weights_of(0, vecs));
-  }
-
-  std::string name() const override {
-    return "f32_panel, " + std::to_string(rows_) + " x " + std::to_string(a_.taps) + " x " +
-           std::to_string(a_.depth) + " x " + std::to_string(columns()) +
-           (values_ == Values::kInteger ? ", integers, " : ", ") + kind_.name;
-  }
-  double flop() const override { return 2.0 * rows_ * depth() * columns(); }
-
-  void prepare(const KernelTable& /*table*/) override {
-    output_.poison();
-    activated_.poison();
-  }
-
-  // What is wider than the table's panels goes Vec by Vec.
-  void call(const KernelTable& table) override {
-    if (vecs_ <= table.panel_vecs) return call_panel(table, panel_.front(), 0, vecs_);
-    for (int v = 0; v < vecs_; ++v) {
-      call_panel(table, columns_of_vec_[static_cast<std::size_t>(v)], v, 1);
-    }
-  }
-
-  std::string fault() const override {
-    for (const std::string& fault : {output_.fault(), activated_.fault()}) {
-      if (!fault.empty()) return fault;
-    }
-    for (int t = 0; t < rows_; ++t) {
-      for (int column = 0; column < columns(); ++column) {
-        const std::string fault = element_fault(t, column);
-        if (!fault.empty()) return fault;
-      }
-    }
-    return {};
-  }
-
-  std::vector<float> output() const override {
-    std::vector<float> all = output_.written();
-    const std::vector<float> activated = activated_.written();
-    all.insert(all.end(), activated.begin(), activated.end());
-    return all;
-  }
-
- private:
-  int depth() const { return a_.taps * a_.depth; }
-  int columns() const { return vecs_ * kLanes; }
-
-  std::vector<float> weights_of(int first_vec, int vecs) const {
-    std::vector<float> panel;
-    for (int k = 0; k < depth(); ++k) {
-      const auto row = weights_.begin() + k * columns() + first_vec * kLanes;
-      panel.insert(panel.end(), row, row + vecs * kLanes);
-    }
-    return panel;
-  }
-
-  Epilogue epilogue(int column) {
-    Epilogue e = {.activation = kind_.activation};
-    if (kind_.residual) e.residual = residual_.data() + column;
-    e.residual_stride = columns() + 3;
-    if (kind_.scale) e.scale = scale_.data() + column;
-    if (kind_.activated) e.activated = activated_.data() + column;
-    e.activated_stride = activated_.stride();
-    return e;
-  }
-
-  void call_panel(const KernelTable& table, const GuardedFloats& panel, int first_vec, int vecs) {
-    const int column = first_vec * kLanes;
-    const Epilogue e = epilogue(column);
-    kernels::PanelTask task = {.a = a_,
-                               .rows = rows_,
-                               .panel = panel.data(),
-                               .vecs = vecs,
-                               .bias = bias_.data() + column,
-                               .output = output_.data() + column,
-                               .output_stride = output_.stride(),
-                               .epilogue = &e};
-    if (kind_.cut) {
-      const int cut = a_.depth / 3;
-      task.a.taps = 1;
-      task.a.depth = cut;
-      task.epilogue = nullptr;
-      table.f32_panel(task);
-      task.a.data += cut;
-      task.a.depth = a_.depth - cut;
-      task.panel += cut * vecs * kLanes;
-      task.bias = nullptr;
-      task.epilogue = &e;
-    }
-    table.f32_panel(task);
-  }
-
-  std::string element_fault(int t, int column) const {
-    const float* weights = weights_.data() + column;
-    const float bias = bias_.data()[column];
-    const Epilogue e = const_cast<PanelCase*>(this)->epilogue(0);
-    Bounded y = add_residual(e, t, column, product(a_, t, weights, columns(), bias));
-    if (values_ == Values::kInteger) y.bound = 0;
-    const Bounded result = activate(kind_.activation, y);
-    const float found = output_.at(t, column);
-    const Bounded& expected = kind_.activated ? y : result;
-    if (!within(expected, found)) return at(t, column, expected, found);
-    if (kind_.activated && !within(result, activated_.at(t, column))) {
-      return "activated: " + at(t, column, result, activated_.at(t, column));
-    }
-    const bool raw = !kind_.residual && (kind_.activation == Activation::kNone || kind_.activated);
-    const float chain = raw ? product_chain(a_, t, weights, columns(), bias) : found;
-    if (std::bit_cast<std::uint32_t>(found) == std::bit_cast<std::uint32_t>(chain)) return {};
-    return "not the promised order of sums: " + at(t, column, {chain, 0}, found);
-  }
-
-  const Values values_;
-  const int rows_, vecs_;
-  const EpilogueKind kind_;
-  const GuardedFloats input_;
-  GemmInput a_;
-  const std::vector<float> weights_;  // [depth][columns]
-  const GuardedFloats bias_, residual_, scale_;
-  std::vector<GuardedFloats> panel_, columns_of_vec_;
-  GuardedRows output_, activated_;
-};
-
-void add_panels(KernelCases& cases) {
-  for (const int rows : tile_heights()) {
-    for (int vecs = 1; vecs <= widest_panel(); ++vecs) {
-      for (const EpilogueKind& kind : kEpilogues) {
-        const auto add = [&](Values values, const GemmInput& shape) {
-          cases.push_back(std::make_unique<PanelCase>(values, rows, shape, vecs, kind));
-        };
-        add(Values::kReal, {nullptr, 11, 0, 1, 37});  // rows overlap
-        if (kind.cut) continue;
-        add(Values::kReal, {nullptr, 1, 0, 1, 1});
-        add(Values::kReal, {nullptr, 19, 23, 3, 16});  // taps lie apart
-        if (kind.activation == Activation::kNone) {
-          add(Values::kInteger, {nullptr, 31, 37, 2, 29});
-        }
-      }
-    }
-  }
-}
 
 // --- nearest ---
 
@@ -361,7 +127,7 @@ class NearestCase : public KernelCase {
 };
 
 void add_nearest(KernelCases& cases) {
-  for (const int rows : tile_heights()) {
+  for (const int rows : tile_heights(kernels::Dtype::kF32)) {
     // Few values: many ties.
     for (const int columns : {1, 15, 16, 17, 31, 32, 33, 100}) {
       cases.push_back(std::make_unique<NearestCase>(Values::kInteger, rows, 3, columns));
@@ -592,7 +358,11 @@ void add_attention(KernelCases& cases) {
 }  // namespace
 
 const std::vector<CheckedKernel>& checked_kernels() {
-  static const std::vector<CheckedKernel> kernels = {{"f32_panel", add_panels},
+  static const std::vector<CheckedKernel> kernels = {{"f32_panel", add_f32_panels},
+                                                     {"bf16.panel", add_bf16_panels},
+                                                     {"bf16.round_rows", add_round_rows},
+                                                     {"int8.panel", add_int8_panels},
+                                                     {"int8.quantize_rows", add_quantize_rows},
                                                      {"nearest", add_nearest},
                                                      {"dot_rows", add_dot_rows},
                                                      {"layer_norm", add_layer_norm},

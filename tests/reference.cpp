@@ -41,6 +41,40 @@ float product_chain(const GemmInput& a, int t, const float* column, std::ptrdiff
   return sum;
 }
 
+Bounded scaled_product(const GemmInput& a, int t, const float* column, std::ptrdiff_t step,
+                       const RowScales& scales, double column_scale, double bias) {
+  double sum = 0, magnitude = 0;
+  for (int tap = 0; tap < a.taps; ++tap) {
+    const GemmInput one = {a.data + tap * a.tap_step, a.row_step, 0, 1, a.depth};
+    const double exact = product(one, t, column + tap * a.depth * step, step, 0).value;
+    const double term = exact * scales.data[t * scales.row_step + tap * scales.tap_step];
+    sum += term;
+    magnitude += std::abs(term);
+  }
+  const double value = sum * column_scale + bias;
+  // A rounding for each tap, and one of the whole.
+  return {value, kUnit * (a.taps * magnitude * std::abs(column_scale) * 1.01 + std::abs(value))};
+}
+
+double nearest_bf16(double x) {
+  if (x == 0) return x;
+  const double unit = std::ldexp(1.0, std::max(std::ilogb(x), -126) - 7);
+  return std::nearbyint(x / unit) * unit;
+}
+
+Bounded quantized_scale(std::span<const float> row) {
+  double largest = 0;
+  for (const float x : row) largest = std::max(largest, std::abs(double{x}));
+  constexpr double kSubnormal = 0x1p-149;
+  return {largest / 127, kUnit * largest / 127 + kSubnormal};
+}
+
+Bounded quantized(double x, double scale) {
+  if (127 * scale < 1e-30) return {0, 0};
+  // Of two that are nearly as near, either; the inverse and the product are rounded.
+  return {x / scale, 0.5 + 2 * kUnit * 127};
+}
+
 double elu(double x) { return x > 0 ? x : std::expm1(x); }
 
 double gelu(double x) { return 0.5 * x * std::erfc(-x * std::sqrt(0.5)); }

@@ -26,6 +26,23 @@ Bounded product(const kernels::GemmInput& a, int t, const float* column, std::pt
 float product_chain(const kernels::GemmInput& a, int t, const float* column, std::ptrdiff_t step,
                     float bias);
 
+// The scale of row t's tap j: data[t * row_step + j * tap_step].
+struct RowScales {
+  const float* data;
+  std::ptrdiff_t row_step, tap_step;
+};
+// The same of int8, whose values are whole numbers here: the sum of each tap times its row's scale,
+// and all that times the column's, plus the bias.
+Bounded scaled_product(const kernels::GemmInput& a, int t, const float* column, std::ptrdiff_t step,
+                       const RowScales& scales, double column_scale, double bias);
+
+// x to 8 significant bits, fewer where it is subnormal; ties to even.
+double nearest_bf16(double x);
+// Of a row in int8, and a value of it as a whole number. A row too small for its scale's inverse
+// to be finite is zeros.
+Bounded quantized_scale(std::span<const float> row);
+Bounded quantized(double x, double scale);
+
 double elu(double x);
 double gelu(double x);
 Bounded activate(kernels::Activation activation, const Bounded& x);

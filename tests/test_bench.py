@@ -28,11 +28,33 @@ class Bench(CliTest):
         self.assertEqual(report["model"], "mimi-small")
         self.assertEqual((report["audio_seconds"], report["runs"], report["levels"]), (1, 2, 8))
         self.assertTrue(report["cpu"])
-        for key in ("load_seconds", "peak_memory_mb", "parameters"):
+        for key in ("peak_memory_mb", "parameters"):
             self.assertGreater(report[key], 0)
-        self.check_peaks(report)
-        self.check_speeds(report)
-        self.check_latencies(report)
+        self.check_dtypes(report, ["f32"])
+
+    def test_all_dtypes(self):
+        dtypes = ["f32", "bf16", "int8"]
+        report = self.bench("--seconds", "1", "--runs", "1", "--threads", "2", "--dtype", "all")
+        self.check_dtypes(report, dtypes)
+        table = self.mimi("bench", "--seconds", "1", "--runs", "1", "--threads", "1", "--dtype",
+                          "all", out=None).decode()
+        for dtype in dtypes:
+            self.assertRegex(table, rf"\n{dtype} +encode +1 +[\d.]+x ")
+            self.assertRegex(table, rf"load in {dtype} [\d.]+ s, ")
+        self.fails("--dtype", "all", "encode", FLAC, code=2, err="--dtype: all is for bench")
+
+    def check_dtypes(self, report, dtypes):
+        self.assertEqual([load["dtype"] for load in report["loads"]], dtypes)
+        for load in report["loads"]:
+            self.assertGreater(load["seconds"], 0)
+        for key in ("peaks", "speeds", "latencies"):
+            self.assertEqual(list(dict.fromkeys(line["dtype"] for line in report[key])), dtypes)
+        for dtype in dtypes:
+            one = {key: [line for line in lines if line.get("dtype", dtype) == dtype]
+                   if isinstance(lines, list) else lines for key, lines in report.items()}
+            self.check_peaks(one)
+            self.check_speeds(one)
+            self.check_latencies(one)
 
     def check_peaks(self, report):
         self.assertEqual([peak["threads"] for peak in report["peaks"]], [1, 2])
@@ -88,10 +110,10 @@ class Bench(CliTest):
                           out=None).decode()
         for pattern in (r"mimi \d+\.\d+\.\d+, .+, \w+\n",
                         r"model mimi-small, 12\.3 M parameters, 8 levels; 1\.0 s of the built-in",
-                        r"peak, threads 1: [\d.]+ GFLOP/s, [\d.]+ FLOP per cycle at [\d.]+ GHz\n",
-                        r"\nencode +1 +[\d.]+x +[\d.]+x ", r"\ndecode +2 +[\d.]+x +[\d.]+x ",
-                        r"\nencode, threads 1 +[\d.]+ +[\d.]+\n",
-                        r"\nload [\d.]+ s, peak memory \d+ MB\n"):
+                        r"peak, f32, threads 1: [\d.]+ GFLOP/s, [\d.]+ FLOP per cycle at [\d.]+ GHz\n",
+                        r"\nf32 +encode +1 +[\d.]+x +[\d.]+x ", r"\nf32 +decode +2 +[\d.]+x +[\d.]+x ",
+                        r"\nf32 +encode, threads 1 +[\d.]+ +[\d.]+\n",
+                        r"\nload in f32 [\d.]+ s, peak memory \d+ MB\n"):
             self.assertRegex(table, pattern)
 
     def kernels(self, *args):
@@ -101,18 +123,23 @@ class Bench(CliTest):
     def test_kernels(self):
         isa, report = self.kernels()
         self.assertGreater(report["read_gigabytes_per_second"], 0)
-        self.assertEqual([peak["isa"] for peak in report["peaks"]], [isa])
+        self.assertEqual([(peak["isa"], peak["dtype"]) for peak in report["peaks"]],
+                         [(isa, "f32"), (isa, "bf16"), (isa, "int8")])
+        peaks = {peak["dtype"]: peak["gflops"] for peak in report["peaks"]}
         for line in report["kernels"]:
             self.assertEqual(line["isa"], isa)
             self.near(line["gigabytes_per_second"],
                       line["share_of_read_bandwidth"] * report["read_gigabytes_per_second"])
             if "gflops" in line:
-                self.near(line["gflops"], line["share_of_peak"] * report["peaks"][0]["gflops"])
-            if line["kernel"] == "f32_panel":
+                self.near(line["gflops"], line["share_of_peak"] * peaks[line["dtype"]])
+            if line["kernel"].endswith("panel"):
                 rows, depth, columns = map(int, line["shape"].split(": ")[1].split(" x "))
                 self.near(line["gflops"] * line["microseconds"] * 1e3, 2 * rows * depth * columns)
-        kinds = {line["kernel"] for line in report["kernels"]}
-        self.assertTrue(kinds >= {"f32_panel", "nearest", "dot_rows", "layer_norm", "attention"})
+        kinds = {(line["dtype"], line["kernel"]) for line in report["kernels"]}
+        self.assertEqual(kinds, {
+            ("f32", "f32_panel"), ("f32", "nearest"), ("f32", "dot_rows"), ("f32", "layer_norm"),
+            ("f32", "attention"), ("bf16", "bf16.panel"), ("bf16", "bf16.round_rows"),
+            ("int8", "int8.panel"), ("int8", "int8.quantize_rows")})
 
     def change(self, report, name, factor):
         """Another report in which every figure was `factor` times as good as in this one."""
@@ -121,8 +148,9 @@ class Bench(CliTest):
             speed["best_times_real_time"] *= factor
         for latency in changed["latencies"]:
             latency["median_ms"] /= factor
-        for key in ("load_seconds", "peak_memory_mb"):
-            changed[key] /= factor
+        for load in changed["loads"]:
+            load["seconds"] /= factor
+        changed["peak_memory_mb"] /= factor
         return self.put(name, json.dumps(changed).encode())
 
     def test_compare(self):
@@ -133,17 +161,22 @@ class Bench(CliTest):
                          for name, factor in (("worse.json", 1e-3), ("better.json", 1e3)))
         comparison = self.bench(*options, "--compare", worse)["comparison"]
         self.assertEqual([line["figure"] for line in comparison],
-                         ["encode, threads 1", "decode, threads 1", "encode, threads 1, a frame",
-                          "decode, threads 1, a frame", "load", "peak memory"])
+                         ["encode, f32, threads 1", "decode, f32, threads 1",
+                          "encode, f32, threads 1, a frame", "decode, f32, threads 1, a frame",
+                          "load, f32", "peak memory, f32"])
         for line in comparison:
             faster = line["now"] / line["before"]
             self.near(line["ratio"], faster if line["unit"] == "x" else 1 / faster)
             self.assertGreater(line["ratio"], 10)
+        # What the earlier run lacks is left out, and what this one lacks.
+        comparison = self.bench(*options, "--dtype", "all", "--compare", worse)["comparison"]
+        self.assertEqual([line["figure"] for line in comparison][-1], "load, f32")
+        self.assertEqual(len(comparison), 5)
         fell = r"mimi: better.json: 6 of 6 figures fell by more than 20 %\n"
         out = self.mimi("bench", *options, "--compare", better, "--fall", "20", code=3, err=fell,
                         out=None).decode()
         self.assertEqual(out.count("  FELL\n"), 6)
-        self.assertRegex(out, r"\n +[\d.e+]+ +[\d.e+]+ x +0\.\d+  encode, threads 1  FELL\n")
+        self.assertRegex(out, r"\n +[\d.e+]+ +[\d.e+]+ x +0\.\d+  encode, f32, threads 1  FELL\n")
         self.mimi("bench", *options, "--compare", better, "--fall", "100", out=None)
 
     def test_compare_errors(self):
@@ -153,7 +186,8 @@ class Bench(CliTest):
         self.fails(*options, text, err="text.json: is not what 'mimi bench --json' prints: .+")
         self.put("list.json", b"[1]")
         self.fails(*options, "list.json", err="list.json: is not what .+")
-        self.put("zero.json", b'{"cpu": "a", "speeds": [{"direction": "encode", "threads": 1, '
+        self.put("zero.json", b'{"cpu": "a", "speeds": [{"direction": "encode", "dtype": "f32", '
+                              b'"threads": 1, '
                               b'"best_times_real_time": 0}]}')
         self.fails(*options, "zero.json", err="zero.json: is not what .+ is not above 0")
         self.put("other.json", b'{"cpu": "a", "model": "other", "levels": 8}')

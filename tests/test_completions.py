@@ -47,6 +47,12 @@ def zsh_options(*words):
     return set(re.findall(r"^(?:\([^)]*\))?(--?[A-Za-z-]+)\[", zsh(*words), re.MULTILINE))
 
 
+def zsh_values(command, option):
+    """Of each line that tells of the option."""
+    found = re.findall(rf"^{option}\[.*:\((.*)\)$", zsh(command, "-"), re.MULTILINE)
+    return [set(values.split()) for values in found]
+
+
 def fish(*words):
     lines = output("fish", "--no-config", "-c", FISH, COMPLETIONS, *words).splitlines()
     return {line.split("\t")[0] for line in lines}
@@ -79,6 +85,15 @@ class Completions(unittest.TestCase):
         windows = {"offline", "moshi-streaming", "rust"}
         self.assertEqual(bash("encode", "--window", ""), windows)
         self.assertEqual(fish("encode", "--window", "''"), windows)
+        for command, others in (("encode", set()), ("bench", {"all"})):
+            dtypes = {"f32", "bf16", "int8", "auto"} | others
+            self.assertEqual(bash(command, "--dtype", ""), dtypes)
+            self.assertEqual(fish(command, "--dtype", "''"), dtypes)
+            self.assertEqual(zsh_values(command, "--dtype"), [dtypes])
+        codes = {"uint16", "int16", "int32", "int64"}
+        self.assertEqual(bash("convert", "--dtype", ""), codes)
+        self.assertEqual(fish("convert", "--dtype", "''"), codes)
+        self.assertEqual(zsh_values("convert", "--dtype"), [codes])
 
 
 if __name__ == "__main__":
