@@ -9,7 +9,6 @@
 namespace mimi {
 namespace {
 
-using kernels::KernelTable;
 using kernels::PackedMatrix;
 
 PackedMatrix read_projection(const kernels::Packing& packing, const Checkpoint& checkpoint,
