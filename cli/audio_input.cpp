@@ -1,6 +1,7 @@
 #include "cli/audio_input.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
 
@@ -21,7 +22,11 @@ std::size_t block_samples(const AudioSource& source) {
 }  // namespace
 
 AudioInput::AudioInput(const std::string& path, const SourceOptions& options, int rate_hz)
-    : source_(open_audio_source(path, options)),
+    : AudioInput(open_audio_source(path, options), options, rate_hz) {}
+
+AudioInput::AudioInput(std::unique_ptr<AudioSource> source, const SourceOptions& options,
+                       int rate_hz)
+    : source_(std::move(source)),
       channels_(options.channels),
       block_(block_samples(*source_)),
       resampled_(kQueuedBlocks) {
@@ -53,7 +58,26 @@ AudioInput::~AudioInput() {
   resampler_.join();
 }
 
+void AudioInput::skip(std::int64_t frames) {
+  if (skips_quickly()) {
+    source_->skip(frames);
+    source_frames_read_ += frames;
+    return;
+  }
+  auto samples = static_cast<std::size_t>(frames * streams_);
+  while (samples > 0) {
+    if (!read(left_over_)) throw Error(name() + ": ends before its length");
+    const std::size_t passed = std::min(samples, left_over_.size());
+    left_over_.erase(left_over_.begin(), left_over_.begin() + static_cast<std::ptrdiff_t>(passed));
+    samples -= passed;
+  }
+}
+
 bool AudioInput::read(std::vector<float>& interleaved) {
+  if (!left_over_.empty()) {
+    interleaved = std::exchange(left_over_, {});
+    return true;
+  }
   if (!resampler_.joinable()) return read_source(interleaved) > 0;
   std::optional<std::vector<float>> block = resampled_.pop();
   if (!block && failure_) std::rethrow_exception(failure_);

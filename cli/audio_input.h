@@ -23,6 +23,8 @@ class AudioInput {
  public:
   // "-" is standard input. Throws mimi::Error.
   AudioInput(const std::string& path, const SourceOptions& options, int rate_hz);
+  // From where `source` stands.
+  AudioInput(std::unique_ptr<AudioSource> source, const SourceOptions& options, int rate_hz);
   ~AudioInput();
   AudioInput(const AudioInput&) = delete;
   AudioInput& operator=(const AudioInput&) = delete;
@@ -30,6 +32,10 @@ class AudioInput {
   // Replaces `interleaved` by what comes next, [frames x streams], at least one frame and at most
   // about two seconds, as soon as there is any. Returns false at the end.
   bool read(std::vector<float>& interleaved);
+  // Goes on `frames` frames further, which must be there, to what reading them would have led to;
+  // quickly only where skips_quickly(). Before the first read().
+  void skip(std::int64_t frames);
+  bool skips_quickly() const { return !resampler_.joinable() && source_->seeks_exactly(); }
 
   const std::string& name() const { return source_->name(); }
   int streams() const { return streams_; }
@@ -37,7 +43,7 @@ class AudioInput {
   // Frames of the source in all, where it tells.
   std::optional<std::int64_t> source_frames() const { return source_->frames(); }
   std::optional<double> source_seconds() const;
-  // Frames of the source that were read; to be asked after the end.
+  // Frames of the source that were read or skipped; to be asked after the end.
   std::int64_t source_frames_read() const { return source_frames_read_; }
 
  private:
@@ -48,7 +54,8 @@ class AudioInput {
   ChannelChoice channels_;
   int streams_ = 1;
   std::int64_t source_frames_read_ = 0;
-  std::vector<float> block_;  // [frames x channels] of the source
+  std::vector<float> block_;      // [frames x channels] of the source
+  std::vector<float> left_over_;  // of a block that skip() went into, [frames x streams]
   BoundedQueue<std::vector<float>> resampled_;
   std::exception_ptr failure_;
   std::thread resampler_;

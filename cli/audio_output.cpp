@@ -13,10 +13,10 @@ AudioOutput::AudioOutput(const AudioOutputOptions& options)
     : rate_hz_(options.sink.rate_hz != 0 ? options.sink.rate_hz : options.from_hz),
       waiting_(kQueuedBlocks) {
   if (!Resampler::supports(options.from_hz, rate_hz_)) {
-    throw Error(options.path + ": a sample rate of " + std::to_string(rate_hz_) +
+    throw Error(options.place.path + ": a sample rate of " + std::to_string(rate_hz_) +
                 " Hz is more than 256 times away from " + std::to_string(options.from_hz) + " Hz");
   }
-  sink_ = open_audio_sink(options.path, options.force, options.sink, rate_hz_, options.channels);
+  sink_ = open_audio_sink(options.place, options.sink, rate_hz_, options.channels);
   if (rate_hz_ == options.from_hz) return;
   resampler_ = std::thread([this, options] {
     try {

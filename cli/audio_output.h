@@ -16,8 +16,7 @@
 namespace mimi::cli {
 
 struct AudioOutputOptions {
-  std::string path;  // "-" is standard output
-  bool force = false;
+  OutputPlace place;
   SinkOptions sink;  // its rate is where the sound goes
   int from_hz = 0;   // the rate of what is written
   int channels = 1;

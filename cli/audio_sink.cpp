@@ -23,11 +23,11 @@ namespace {
 // WAV and headerless PCM.
 class PcmSink : public AudioSink {
  public:
-  PcmSink(const std::string& path, bool force, SampleFormat format)
-      : file_(path, force), format_(format) {}
+  PcmSink(const OutputPlace& place, SampleFormat format)
+      : file_(place.path, place.force, place.on_signal), format_(format) {}
 
-  PcmSink(const std::string& path, bool force, SampleFormat format, int rate_hz, int channels)
-      : PcmSink(path, force, format) {
+  PcmSink(const OutputPlace& place, SampleFormat format, int rate_hz, int channels)
+      : PcmSink(place, format) {
     is_wav_ = true;
     rate_hz_ = rate_hz;
     channels_ = channels;
@@ -66,8 +66,8 @@ constexpr std::size_t kChunkFrames = 4096;
 // What libsndfile writes. It seeks, so what is not a regular file gets a copy at the end.
 class SndfileSink : public AudioSink {
  public:
-  SndfileSink(const std::string& path, bool force, int format, int rate_hz, int channels)
-      : file_(path, force),
+  SndfileSink(const OutputPlace& place, int format, int rate_hz, int channels)
+      : file_(place.path, place.force, place.on_signal),
         integer_bits_(integer_bits(format)),
         channels_(static_cast<std::size_t>(channels)),
         is_flac_((format & SF_FORMAT_TYPEMASK) == SF_FORMAT_FLAC) {
@@ -223,20 +223,20 @@ Container container_of(const std::string& path, const SinkOptions& options) {
                    "' is not a format that can be written: .wav, .flac, .ogg, or any with --raw");
 }
 
-std::unique_ptr<AudioSink> open_audio_sink(const std::string& path, bool force,
-                                           const SinkOptions& options, int rate_hz, int channels) {
+std::unique_ptr<AudioSink> open_audio_sink(const OutputPlace& place, const SinkOptions& options,
+                                           int rate_hz, int channels) {
   const bool is_s24 = options.sample == SampleFormat::kS24;
-  switch (container_of(path, options)) {
+  switch (container_of(place.path, options)) {
     case Container::kWav:
-      return std::make_unique<PcmSink>(path, force, options.sample, rate_hz, channels);
+      return std::make_unique<PcmSink>(place, options.sample, rate_hz, channels);
     case Container::kRaw:
-      return std::make_unique<PcmSink>(path, force, options.sample);
+      return std::make_unique<PcmSink>(place, options.sample);
     case Container::kFlac:
       return std::make_unique<SndfileSink>(
-          path, force, SF_FORMAT_FLAC | (is_s24 ? SF_FORMAT_PCM_24 : SF_FORMAT_PCM_16), rate_hz,
+          place, SF_FORMAT_FLAC | (is_s24 ? SF_FORMAT_PCM_24 : SF_FORMAT_PCM_16), rate_hz,
           channels);
     case Container::kOgg:
-      return std::make_unique<SndfileSink>(path, force, SF_FORMAT_OGG | SF_FORMAT_VORBIS, rate_hz,
+      return std::make_unique<SndfileSink>(place, SF_FORMAT_OGG | SF_FORMAT_VORBIS, rate_hz,
                                            channels);
   }
   return nullptr;

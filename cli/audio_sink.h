@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/audio_format.h"
+#include "cli/signals.h"
 
 namespace mimi::cli {
 
@@ -30,8 +31,14 @@ enum class Container { kWav, kFlac, kOgg, kRaw };
 // What `options` and the suffix of `path` ask for. Throws UsageError where they contradict.
 Container container_of(const std::string& path, const SinkOptions& options);
 
-// "-" is standard output. Throws mimi::Error.
-std::unique_ptr<AudioSink> open_audio_sink(const std::string& path, bool force,
-                                           const SinkOptions& options, int rate_hz, int channels);
+struct OutputPlace {
+  std::string path;  // "-" is standard output
+  bool force = false;
+  OnSignal on_signal = OnSignal::kRemove;
+};
+
+// Throws mimi::Error.
+std::unique_ptr<AudioSink> open_audio_sink(const OutputPlace& place, const SinkOptions& options,
+                                           int rate_hz, int channels);
 
 }  // namespace mimi::cli

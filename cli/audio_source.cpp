@@ -42,8 +42,16 @@ class PcmSource : public AudioSource {
   }
 
   void cancel() override { reader_->cancel(); }
+  bool seeks_exactly() const override { return reader_->is_regular(); }
 
  private:
+  void skip_frames(std::int64_t count) override {
+    const std::int64_t bytes = count * frame_bytes();
+    reader_->seek(reader_->position() - static_cast<std::int64_t>(bytes_.size()) + bytes);
+    if (bytes_left_) *bytes_left_ -= bytes - static_cast<std::int64_t>(bytes_.size());
+    bytes_.clear();
+  }
+
   std::int64_t frame_bytes() const { return std::int64_t{channels_} * bytes_per_sample(encoding_); }
 
   std::size_t read_frames(std::span<float> interleaved) override {
@@ -102,7 +110,10 @@ class SndfileSource : public AudioSource {
   explicit SndfileSource(std::unique_ptr<ByteReader> reader)
       : AudioSource(reader->name()), reader_(std::move(reader)) {
     SF_INFO info{};
-    file_.reset(sf_open_fd(reader_->fd(), SFM_READ, &info, SF_FALSE));
+    SF_VIRTUAL_IO io{&SndfileSource::length, &SndfileSource::seek, &SndfileSource::read_bytes,
+                     /*write=*/nullptr, &SndfileSource::tell};
+    file_.reset(sf_open_virtual(&io, SFM_READ, &info, this));
+    check();
     if (file_ == nullptr) {
       throw Error(name_ + ": not a sound file that can be read: " + message(sf_strerror(nullptr)));
     }
@@ -111,14 +122,45 @@ class SndfileSource : public AudioSource {
     // The length of an MPEG file is a guess, and that of a stream may be unknown.
     const bool is_mpeg = (info.format & SF_FORMAT_TYPEMASK) == SF_FORMAT_MPEG;
     if (!is_mpeg && info.frames < SF_COUNT_MAX) frames_ = info.frames;
+    seeks_exactly_ = frames_ && info.seekable != 0 && is_lossless(info.format);
   }
 
   void cancel() override {}
+  bool seeks_exactly() const override { return seeks_exactly_; }
 
  private:
+  // Of the formats whose samples do not depend on the samples before them.
+  static bool is_lossless(int format) {
+    switch (format & SF_FORMAT_SUBMASK) {
+      case SF_FORMAT_PCM_S8:
+      case SF_FORMAT_PCM_U8:
+      case SF_FORMAT_PCM_16:
+      case SF_FORMAT_PCM_24:
+      case SF_FORMAT_PCM_32:
+      case SF_FORMAT_FLOAT:
+      case SF_FORMAT_DOUBLE:
+      case SF_FORMAT_ULAW:
+      case SF_FORMAT_ALAW:
+        return true;  // FLAC is among them, by its PCM
+      default:
+        return false;
+    }
+  }
+
+  void skip_frames(std::int64_t count) override {
+    const sf_count_t place = sf_seek(file_.get(), frames_given_ + count, SF_SEEK_SET);
+    check();
+    if (place != frames_given_ + count) {
+      throw Error(name_ + ": cannot seek to sample " + std::to_string(frames_given_ + count) +
+                  ": " + message(sf_strerror(file_.get())));
+    }
+    frames_given_ = place;
+  }
+
   std::size_t read_frames(std::span<float> interleaved) override {
     const auto capacity = static_cast<sf_count_t>(interleaved.size()) / channels_;
     const sf_count_t count = sf_readf_float(file_.get(), interleaved.data(), capacity);
+    check();
     if (sf_error(file_.get()) != SF_ERR_NO_ERROR) {
       throw Error(name_ + ": cannot read on after " + std::to_string(frames_given_) +
                   " samples: " + message(sf_strerror(file_.get())));
@@ -140,11 +182,45 @@ class SndfileSource : public AudioSource {
     return text;
   }
 
+  // What went wrong under libsndfile, which forgets it.
+  void check() {
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
+
+  static ByteReader& bytes(void* self) { return *static_cast<SndfileSource*>(self)->reader_; }
+  static sf_count_t length(void* self) { return *bytes(self).size(); }
+  static sf_count_t tell(void* self) { return bytes(self).position(); }
+  static sf_count_t seek(sf_count_t offset, int whence, void* self) {
+    const sf_count_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? tell(self) : length(self);
+    return guarded(self, [&] {
+      bytes(self).seek(from + offset);
+      return from + offset;
+    });
+  }
+  static sf_count_t read_bytes(void* data, sf_count_t size, void* self) {
+    return guarded(self, [&] {
+      const std::span buffer(static_cast<std::uint8_t*>(data), static_cast<std::size_t>(size));
+      return static_cast<sf_count_t>(bytes(self).read_fully(buffer));
+    });
+  }
+  // No exception may pass through a library in C.
+  template <typename Work>
+  static sf_count_t guarded(void* self, Work work) {
+    try {
+      return work();
+    } catch (...) {
+      static_cast<SndfileSource*>(self)->failure_ = std::current_exception();
+      return -1;
+    }
+  }
+
   struct Close {
     void operator()(SNDFILE* file) const { sf_close(file); }
   };
   std::unique_ptr<ByteReader> reader_;
   std::unique_ptr<SNDFILE, Close> file_;
+  std::exception_ptr failure_;
+  bool seeks_exactly_ = false;
   std::int64_t frames_given_ = 0;
 };
 
@@ -171,8 +247,8 @@ std::unique_ptr<ByteReader> spool(ByteReader& reader, std::span<const std::uint8
   return std::make_unique<ByteReader>(std::move(file), reader.name());
 }
 
-std::unique_ptr<AudioSource> open_unchecked(const std::string& path, const SourceOptions& options) {
-  auto reader = std::make_unique<ByteReader>(path);
+std::unique_ptr<AudioSource> open_unchecked(std::unique_ptr<ByteReader> reader,
+                                            const SourceOptions& options) {
   if (options.raw) return std::make_unique<PcmSource>(std::move(reader), options.raw_format);
   WavProbe probe = probe_wav(*reader);
   if (!reader->is_regular() && !(probe.header && probe.header->encoding)) {
@@ -182,15 +258,20 @@ std::unique_ptr<AudioSource> open_unchecked(const std::string& path, const Sourc
   if (probe.header && probe.header->encoding) {
     return std::make_unique<PcmSource>(std::move(reader), *probe.header);
   }
-  lseek(reader->fd(), -reader->position(), SEEK_CUR);
+  reader->seek(0);
   return std::make_unique<SndfileSource>(std::move(reader));
 }
 
 }  // namespace
 
 std::size_t AudioSource::read(std::span<float> interleaved) {
-  const std::size_t frames = read_frames(interleaved);
   const auto channels = static_cast<std::size_t>(channels_);
+  if (end_frame_) {
+    const auto left = static_cast<std::size_t>(*end_frame_ - frames_read_);
+    if (left == 0) return 0;
+    interleaved = interleaved.first(std::min(interleaved.size(), left * channels));
+  }
+  const std::size_t frames = read_frames(interleaved);
   for (std::size_t i = 0; i < frames * channels; ++i) {
     if (std::isfinite(interleaved[i])) continue;
     throw Error(name_ + ": sample " +
@@ -202,9 +283,25 @@ std::size_t AudioSource::read(std::span<float> interleaved) {
   return frames;
 }
 
+void AudioSource::skip(std::int64_t count) {
+  if (count == 0) return;
+  skip_frames(count);
+  frames_read_ += count;
+}
+
+void AudioSource::end_after(std::int64_t count) {
+  end_frame_ = frames_read_ + count;
+  frames_ = *end_frame_;
+}
+
 std::unique_ptr<AudioSource> open_audio_source(const std::string& path,
                                                const SourceOptions& options) {
-  std::unique_ptr<AudioSource> source = open_unchecked(path, options);
+  return open_audio_source(std::make_unique<ByteReader>(path), options);
+}
+
+std::unique_ptr<AudioSource> open_audio_source(std::unique_ptr<ByteReader> reader,
+                                               const SourceOptions& options) {
+  std::unique_ptr<AudioSource> source = open_unchecked(std::move(reader), options);
   if (source->channels() > kMaxChannels) {
     throw Error(source->name() + ": has " + std::to_string(source->channels()) +
                 " channels, at most " + std::to_string(kMaxChannels) + " can be read");

@@ -32,17 +32,36 @@ ByteReader::ByteReader(UniqueFd fd, const std::string& name)
   measure();
 }
 
+ByteReader::ByteReader(const std::string& path, const std::string& name, std::int64_t offset,
+                       std::int64_t bytes)
+    : ByteReader(path) {
+  name_ = name;
+  if (!is_regular() || *size_ < offset || *size_ - offset < bytes) {
+    throw NamedError(name_, "is not all there: the file is shorter than it was");
+  }
+  start_ = offset;
+  size_ = bytes;
+  ends_at_size_ = true;
+  seek(0);
+}
+
 void ByteReader::measure() {
   struct stat status {};
   if (fstat(fd_, &status) != 0) throw NamedError(name_, std::strerror(errno));
   if (S_ISDIR(status.st_mode)) throw NamedError(name_, "is a directory");
   if (!S_ISREG(status.st_mode)) return;
   const off_t start = lseek(fd_, 0, SEEK_CUR);
-  if (start >= 0) size_ = std::max<std::int64_t>(0, status.st_size - start);
+  if (start < 0) return;
+  start_ = start;
+  size_ = std::max<std::int64_t>(0, status.st_size - start);
 }
 
 std::size_t ByteReader::read(std::span<std::uint8_t> bytes) {
-  const std::size_t count = read_some(bytes.data(), bytes.size());
+  std::size_t most = bytes.size();
+  if (ends_at_size_) {
+    most = std::min(most, static_cast<std::size_t>(std::max<std::int64_t>(0, *size_ - position_)));
+  }
+  const std::size_t count = most == 0 ? 0 : read_some(bytes.data(), most);
   position_ += static_cast<std::int64_t>(count);
   return count;
 }
@@ -80,6 +99,13 @@ std::int64_t ByteReader::skip(std::int64_t count) {
     done += static_cast<std::int64_t>(got);
   }
   return done;
+}
+
+void ByteReader::seek(std::int64_t position) {
+  if (lseek(fd_, start_ + position, SEEK_SET) < 0) {
+    throw NamedError(name_, std::string("cannot seek: ") + std::strerror(errno));
+  }
+  position_ = position;
 }
 
 void ByteReader::cancel() { eventfd_write(cancel_.get(), 1); }

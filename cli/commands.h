@@ -26,7 +26,8 @@ namespace mimi::cli {
 constexpr int kExitDone = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
-constexpr int kExitFallen = 3;  // mimi bench --compare
+constexpr int kExitFallen = 3;      // mimi bench --compare
+constexpr int kExitSomeFailed = 3;  // of a dataset's rows; the rest is done
 
 constexpr int kMostThreads = 1024;
 
@@ -151,6 +152,9 @@ int run_version(const CommonOptions& common);
 using Command = std::function<int()>;
 // Adds `mimi bench` to the command line; when it is given, `chosen` is set to run it.
 void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen);
+
+// Adds the commands that make datasets of tokens and work on them.
+void add_dataset_tools(CLI::App& app, const CommonOptions& common, Command& chosen);
 
 // Adds the commands that work on token files alone, without a model.
 void add_token_tools(CLI::App& app, const CommonOptions& common, Command& chosen);

@@ -7,6 +7,9 @@ namespace mimi::cli {
 namespace {
 
 constexpr double kMostSeconds = 1e9;  // 31 years
+// 256 times less and more than 24 kHz.
+constexpr int kLowestRate = 94;
+constexpr int kHighestRate = 6144000;
 
 // Digits, and in the last part of a time a fraction behind a point.
 std::optional<double> parse_part(std::string_view text, bool is_last) {
@@ -78,6 +81,52 @@ void check_range(const TimeRange& range) {
   if (range.to_s && *range.to_s <= range.from_s.value_or(0)) {
     throw UsageError("--to is not after --from");
   }
+}
+
+ChannelChoice parse_channels(const std::string& text) {
+  using Kind = ChannelChoice::Kind;
+  if (text == "mix") return {.kind = Kind::kMix};
+  if (text == "keep") return {.kind = Kind::kKeep};
+  if (text == "left") return {.kind = Kind::kOne, .index = 0};
+  if (text == "right") return {.kind = Kind::kOne, .index = 1};
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && number >= 1) {
+    return {.kind = Kind::kOne, .index = number - 1};
+  }
+  throw CLI::ValidationError("'" + text + "' is not mix, left, right, keep or a number from 1");
+}
+
+Window parse_window_rule(const std::string& text) {
+  static const auto kParse = one_of<Window>({{"offline", Window::kOffline},
+                                             {"moshi-streaming", Window::kMoshiStreaming},
+                                             {"rust", Window::kRust}});
+  return kParse(text);
+}
+
+CLI::Option* add_window(CLI::App& app, Window& window) {
+  return add_parsed(app, "--window", "RULE", window,
+                    "whose attention window: offline (default), moshi-streaming or rust",
+                    parse_window_rule);
+}
+
+CLI::Option* add_rate(CLI::App& app, int& rate_hz, const std::string& description) {
+  return add_number(app, "--rate", rate_hz, kLowestRate, kHighestRate, description);
+}
+
+CLI::Option* add_sample_format(CLI::App& app, SampleFormat& format,
+                               const std::string& description) {
+  const auto parse = one_of<SampleFormat>(
+      {{"s16", SampleFormat::kS16}, {"s24", SampleFormat::kS24}, {"f32", SampleFormat::kF32}});
+  return add_parsed(app, "--format", "FORMAT", format, description, parse);
+}
+
+CLI::Option* add_resampler(CLI::App& app, ResamplerQuality& quality) {
+  const auto parse = one_of<ResamplerQuality>({{"best", ResamplerQuality::kBest},
+                                               {"medium", ResamplerQuality::kMedium},
+                                               {"fast", ResamplerQuality::kFast}});
+  return add_parsed(app, "--resampler", "QUALITY", quality, "best (default), medium or fast",
+                    parse);
 }
 
 void add_output(CLI::App& app, OutputOptions& output, const std::string& description) {

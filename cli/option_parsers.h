@@ -46,6 +46,16 @@ void add_warm_up(CLI::App& app, std::optional<double>& seconds);
 // Throws UsageError where the range is empty.
 void check_range(const TimeRange& range);
 
+ChannelChoice parse_channels(const std::string& text);
+Window parse_window_rule(const std::string& text);
+// --window of what encodes.
+CLI::Option* add_window(CLI::App& app, Window& window);
+// --rate, in Hz.
+CLI::Option* add_rate(CLI::App& app, int& rate_hz, const std::string& description);
+// --format of what is written.
+CLI::Option* add_sample_format(CLI::App& app, SampleFormat& format, const std::string& description);
+CLI::Option* add_resampler(CLI::App& app, ResamplerQuality& quality);
+
 // -o and -f.
 void add_output(CLI::App& app, OutputOptions& output, const std::string& description);
 void add_out_dir(CLI::App& app, OutputOptions& output);

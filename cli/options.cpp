@@ -37,9 +37,6 @@ constexpr const char* kInfoExamples =
     "  mimi info --json *.mimi | jq .frames\n";
 
 constexpr int kMostLevels = kMaxTokenLevels;
-// 256 times less and more than 24 kHz.
-constexpr int kLowestRate = 94;
-constexpr int kHighestRate = 6144000;
 
 // All that a command line can set.
 struct Parsed {
@@ -51,39 +48,8 @@ struct Parsed {
   Command chosen;
 };
 
-ChannelChoice parse_channels(const std::string& text) {
-  using Kind = ChannelChoice::Kind;
-  if (text == "mix") return {.kind = Kind::kMix};
-  if (text == "keep") return {.kind = Kind::kKeep};
-  if (text == "left") return {.kind = Kind::kOne, .index = 0};
-  if (text == "right") return {.kind = Kind::kOne, .index = 1};
-  int number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error == std::errc() && end == text.data() + text.size() && number >= 1) {
-    return {.kind = Kind::kOne, .index = number - 1};
-  }
-  throw CLI::ValidationError("'" + text + "' is not mix, left, right, keep or a number from 1");
-}
-
-auto window_rules() {
-  return one_of<Window>({{"offline", Window::kOffline},
-                         {"moshi-streaming", Window::kMoshiStreaming},
-                         {"rust", Window::kRust}});
-}
-
-auto sample_formats() {
-  return one_of<SampleFormat>(
-      {{"s16", SampleFormat::kS16}, {"s24", SampleFormat::kS24}, {"f32", SampleFormat::kF32}});
-}
-
 auto raw_formats() {
   return one_of<SampleFormat>({{"s16", SampleFormat::kS16}, {"f32", SampleFormat::kF32}});
-}
-
-auto resampler_qualities() {
-  return one_of<ResamplerQuality>({{"best", ResamplerQuality::kBest},
-                                   {"medium", ResamplerQuality::kMedium},
-                                   {"fast", ResamplerQuality::kFast}});
 }
 
 void add_common(CLI::App& app, CommonOptions& common) {
@@ -114,11 +80,6 @@ void add_source(CLI::App& app, SourceOptions& source) {
              "channels of headerless input (default 1)");
 }
 
-CLI::Option* add_resampler(CLI::App& app, ResamplerQuality& quality) {
-  return add_parsed(app, "--resampler", "QUALITY", quality, "best (default), medium or fast",
-                    resampler_qualities());
-}
-
 void add_encode(CLI::App& app, Parsed& parsed) {
   EncodeOptions& options = parsed.encode;
   CLI::App* command = app.add_subcommand("encode", "Turn recordings into tokens.");
@@ -132,11 +93,10 @@ void add_encode(CLI::App& app, Parsed& parsed) {
   CLI::Option* raw =
       add_parsed(*command, "--raw", "FORMAT", options.source.raw_format.sample,
                  "input is headerless PCM: s16 or f32, little-endian", raw_formats());
-  CLI::Option* rate = add_number(*command, "--rate", options.source.raw_format.rate_hz, kLowestRate,
-                                 kHighestRate, "sample rate of headerless input (default 24000)");
+  CLI::Option* rate = add_rate(*command, options.source.raw_format.rate_hz,
+                               "sample rate of headerless input (default 24000)");
   add_resampler(*command, options.source.resampler);
-  add_parsed(*command, "--window", "RULE", options.window,
-             "whose attention window: offline (default), moshi-streaming or rust", window_rules());
+  add_window(*command, options.window);
   add_number(*command, "--block-frames", options.block_frames, 1, kMaxBlockFrames,
              "frames per block (default 125 into a file, 1 into a pipe)");
   add_range(*command, options.range);
@@ -155,10 +115,9 @@ void add_encode(CLI::App& app, Parsed& parsed) {
 
 // --format and --raw of what is written.
 CLI::Option* add_sample_formats(CLI::App& app, SinkOptions& sink) {
-  CLI::Option* format =
-      add_parsed(app, "--format", "FORMAT", sink.sample,
-                 "samples: s16 (default), s24 or f32; .flac and .ogg go by the suffix of FILE",
-                 sample_formats());
+  CLI::Option* format = add_sample_format(
+      app, sink.sample,
+      "samples: s16 (default), s24 or f32; .flac and .ogg go by the suffix of FILE");
   CLI::Option* raw = add_parsed(app, "--raw", "FORMAT", sink.sample,
                                 "headerless PCM: s16 or f32, little-endian", raw_formats());
   raw->excludes(format);
@@ -180,12 +139,11 @@ void add_decode(CLI::App& app, Parsed& parsed) {
   add_parsed(*command, "-l,--levels", "WHICH", options.levels,
              "the first N (4), or a set counted from 0 (0,3-5; 3-3 is one) (default: all)",
              [](const std::string& text) { return parse_levels(text); });
-  add_number(*command, "--rate", options.sink.rate_hz, kLowestRate, kHighestRate,
-             "sample rate of the output (default 24000)");
+  add_rate(*command, options.sink.rate_hz, "sample rate of the output (default 24000)");
   add_sample_formats(*command, options.sink);
   add_resampler(*command, options.sink.resampler);
   add_parsed(*command, "--window", "RULE", options.window,
-             "offline, moshi-streaming or rust (default: the file's)", window_rules());
+             "offline, moshi-streaming or rust (default: the file's)", parse_window_rule);
   add_range(*command, options.range);
   add_warm_up(*command, options.warm_up_s);
   command->final_callback([&parsed, command] {
@@ -210,13 +168,12 @@ void add_roundtrip(CLI::App& app, Parsed& parsed) {
   add_number(*command, "-l,--levels", options.levels, 1, kMostLevels,
              "codebooks per frame, 137.5 bit/s each (default 8)");
   add_source(*command, options.source);
-  add_number(*command, "--rate", options.sink.rate_hz, kLowestRate, kHighestRate,
-             "sample rate of the output, with --raw of both (default 24000)");
+  add_rate(*command, options.sink.rate_hz,
+           "sample rate of the output, with --raw of both (default 24000)");
   CLI::Option* raw = add_sample_formats(*command, options.sink);
   command->get_option("--raw-channels")->needs(raw);
   add_resampler(*command, options.source.resampler);
-  add_parsed(*command, "--window", "RULE", options.window,
-             "whose attention window: offline (default), moshi-streaming or rust", window_rules());
+  add_window(*command, options.window);
   command->final_callback([&parsed, command] {
     RoundtripOptions& given = parsed.roundtrip;
     finish_sink(*command, given.sink);
@@ -279,6 +236,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_roundtrip(app, *parsed);
   add_bench(app, parsed->common, parsed->chosen);
   add_info(app, *parsed);
+  add_dataset_tools(app, parsed->common, parsed->chosen);
   add_token_tools(app, parsed->common, parsed->chosen);
   try {
     app.parse(argc, argv);

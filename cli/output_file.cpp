@@ -34,8 +34,8 @@ std::string follow_links(const std::string& path) {
 
 }  // namespace
 
-OutputFile::OutputFile(const std::string& path, bool force)
-    : name_(path == "-" ? "standard output" : path), force_(force) {
+OutputFile::OutputFile(const std::string& path, bool force, OnSignal on_signal)
+    : name_(path == "-" ? "standard output" : path), force_(force), on_signal_(on_signal) {
   if (path == "-") {
     fd_ = STDOUT_FILENO;
     return;
@@ -66,7 +66,7 @@ void OutputFile::open_beside(const std::string& place) {
     const fs::path temporary = directory / (prefix + std::to_string(attempt) + ".part");
     if (fs::exists(fs::symlink_status(temporary))) continue;
     // Named before it is made, so that a signal between the two finds it.
-    unfinished_ = std::make_unique<UnfinishedFile>(temporary.string());
+    unfinished_ = std::make_unique<UnfinishedFile>(temporary.string(), on_signal_);
     owned_ = UniqueFd(open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     fd_ = owned_.get();
     if (fd_ >= 0) return;

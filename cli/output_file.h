@@ -20,7 +20,7 @@ namespace mimi::cli {
 class OutputFile {
  public:
   // Refuses to replace a regular file unless `force`. Symbolic links are followed.
-  OutputFile(const std::string& path, bool force);
+  OutputFile(const std::string& path, bool force, OnSignal on_signal = OnSignal::kRemove);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -50,6 +50,7 @@ class OutputFile {
   std::string name_;
   std::string place_;  // with symbolic links followed
   bool force_;
+  OnSignal on_signal_;
   UniqueFd owned_;
   int fd_ = -1;
   std::unique_ptr<UnfinishedFile> unfinished_;

@@ -22,19 +22,6 @@ std::string formatted(const char* format, auto... values) {
   return text;
 }
 
-// 75 -> "1:15", 3675 -> "1:01:15".
-std::string clock_text(double seconds) {
-  const auto whole = static_cast<long long>(std::min(seconds, 1e9));
-  if (whole < 3600) return formatted("%lld:%02lld", whole / 60, whole % 60);
-  return formatted("%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
-}
-
-int terminal_columns() {
-  winsize size{};
-  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  return known ? size.ws_col : 80;
-}
-
 }  // namespace
 
 Progress::Progress(const ProgressOptions& options)
@@ -75,6 +62,18 @@ std::string progress_line(const ProgressOptions& options, double done_s, double 
   const auto width = static_cast<std::size_t>(std::max(columns, 0));
   const std::size_t room = width > figures.size() ? width - figures.size() : 0;
   return options.name.substr(0, room) + figures.substr(0, width);
+}
+
+std::string clock_text(double seconds) {
+  const auto whole = static_cast<long long>(std::min(seconds, 1e9));
+  if (whole < 3600) return formatted("%lld:%02lld", whole / 60, whole % 60);
+  return formatted("%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+int terminal_columns() {
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
 }
 
 }  // namespace mimi::cli

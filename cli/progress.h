@@ -40,4 +40,9 @@ class Progress {
 std::string progress_line(const ProgressOptions& options, double done_s, double elapsed_s,
                           int columns);
 
+// 75 -> "1:15", 3675 -> "1:01:15".
+std::string clock_text(double seconds);
+// Of the terminal on standard error; 80 where that is none.
+int terminal_columns();
+
 }  // namespace mimi::cli

@@ -108,7 +108,9 @@ void install_signal_handlers() {
 
 void install_terminate_handler() { std::set_terminate(end_by_exception); }
 
-UnfinishedFile::UnfinishedFile(const std::string& path) : path_(path) {
+UnfinishedFile::UnfinishedFile(const std::string& path, OnSignal on_signal)
+    : path_(path), on_signal_(on_signal) {
+  if (on_signal_ == OnSignal::kLeave) return;
   assert(g_has_unfinished == 0);
   if (path.size() >= sizeof g_unfinished_path) throw Error(path + ": name too long");
   std::copy_n(path.c_str(), path.size() + 1, g_unfinished_path);
@@ -117,7 +119,7 @@ UnfinishedFile::UnfinishedFile(const std::string& path) : path_(path) {
 
 UnfinishedFile::~UnfinishedFile() {
   if (!kept_) unlink(path_.c_str());
-  g_has_unfinished = 0;
+  if (on_signal_ == OnSignal::kRemove) g_has_unfinished = 0;
 }
 
 void UnfinishedFile::keep() { kept_ = true; }

@@ -15,11 +15,15 @@ void install_signal_handlers();
 // unfinished file, is told in a line, and ends the process with exit code 1.
 void install_terminate_handler();
 
+// What a signal does to an unfinished file: what lies in a folder that its owner clears may stay.
+enum class OnSignal { kRemove, kLeave };
+
 // A file that goes away with its owner, or with the process when a signal ends it, unless it is
-// kept. There is at most one at a time, created and kept by the main thread.
+// kept. Of those to be removed by signals there is at most one at a time, created and kept by the
+// main thread.
 class UnfinishedFile {
  public:
-  explicit UnfinishedFile(const std::string& path);
+  UnfinishedFile(const std::string& path, OnSignal on_signal);
   ~UnfinishedFile();
   UnfinishedFile(const UnfinishedFile&) = delete;
   UnfinishedFile& operator=(const UnfinishedFile&) = delete;
@@ -29,6 +33,7 @@ class UnfinishedFile {
 
  private:
   std::string path_;
+  OnSignal on_signal_;
   bool kept_ = false;
 };
 

@@ -6,7 +6,8 @@ _mimi() {
   compopt -o filenames 2>/dev/null
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      encode | decode | roundtrip | bench | info | test | cut | cat | repair | convert)
+      encode | decode | roundtrip | bench | info | test | cut | cat | repair | convert | tokenize | \
+        merge | verify | detokenize)
         command=$word
         break
         ;;
@@ -14,7 +15,13 @@ _mimi() {
   done
 
   case $previous in
-    --as) _mimi_words 'mimi npy safetensors moshi codec text' ;;
+    --as)
+      case $command in
+        detokenize) _mimi_words 'wav flac ogg' ;;
+        tokenize) _mimi_words 'mimi npy wds safetensors' ;;
+        *) _mimi_words 'mimi npy safetensors moshi codec text' ;;
+      esac
+      ;;
     --channels) _mimi_words 'mix left right keep' ;;
     --dtype)
       case $command in
@@ -28,13 +35,14 @@ _mimi() {
     --compare) _mimi_files json ;;
     --like) _mimi_files mimi ;;
     --model) _mimi_files safetensors ;;
-    --out-dir) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
-    --output | -o) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --out | --out-dir | --root) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+    --output | -o | --list) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --raw) _mimi_words 's16 f32' ;;
     --resampler) _mimi_words 'best medium fast' ;;
     --window) _mimi_words 'offline moshi-streaming rust' ;;
     --block-frames | --fall | --from | --lead-in | --levels | -l | --rate | --raw-channels) COMPREPLY=() ;;
     --runs | --seconds | --threads | --to | --warm-up) COMPREPLY=() ;;
+    --include | --resample | --seed | --shard | --shard-size) COMPREPLY=() ;;
     *) _mimi_argument ;;
   esac
 }
@@ -56,6 +64,14 @@ _mimi_argument() {
       ;;
     bench) options+=' --json --seconds --runs -l --levels --kernels --compare --fall' ;;
     info) options+=' --json' ;;
+    tokenize)
+      options+=' --list --include --root --out --as -l --levels --shard-size --shard --channels'
+      options+=' --resampler --window --strict --dry-run --json-progress'
+      ;;
+    verify) options+=' --sources --resample --seed' ;;
+    detokenize)
+      options+=' --out --as --shard --rate --format --resampler --strict --dry-run --json-progress'
+      ;;
     cut) options+=' -o --output -f --force --out-dir --from --to -l --levels --lead-in' ;;
     cat) options+=' -o --output -f --force' ;;
     repair) options+=' -o --output -f --force --out-dir' ;;
@@ -63,8 +79,12 @@ _mimi_argument() {
   esac
   case $current:$command in
     -*) _mimi_words "$options" ;;
+    *:merge | *:verify | *:detokenize) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     *:decode | *:info | *:test | *:cut | *:cat | *:repair) _mimi_files mimi ;;
-    *:) _mimi_words 'encode decode roundtrip bench info test cut cat repair convert' ;;
+    *:)
+      _mimi_words 'encode decode roundtrip bench info tokenize merge verify detokenize test cut cat
+        repair convert'
+      ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
   esac
 }

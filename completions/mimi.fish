@@ -17,6 +17,10 @@ complete -c mimi -n __fish_use_subcommand -a decode -d 'Turn .mimi files into re
 complete -c mimi -n __fish_use_subcommand -a roundtrip -d 'Encode and decode a recording'
 complete -c mimi -n __fish_use_subcommand -a bench -d 'Measure the speed of this machine'
 complete -c mimi -n __fish_use_subcommand -a info -d 'Show and check .mimi files'
+complete -c mimi -n __fish_use_subcommand -a tokenize -d 'Turn recordings into a dataset of tokens'
+complete -c mimi -n __fish_use_subcommand -a merge -d 'Make a dataset whole'
+complete -c mimi -n __fish_use_subcommand -a verify -d 'Check a dataset'
+complete -c mimi -n __fish_use_subcommand -a detokenize -d 'Turn a dataset into recordings'
 complete -c mimi -n __fish_use_subcommand -a test -d 'Verify every checksum of .mimi files'
 complete -c mimi -n __fish_use_subcommand -a cut -d 'Take a part of .mimi files'
 complete -c mimi -n __fish_use_subcommand -a cat -d 'Join .mimi files'
@@ -28,22 +32,28 @@ complete -c mimi -n $writing -s o -l output -r -F -d 'Output'
 complete -c mimi -n $writing -s f -l force -d 'Overwrite existing files'
 
 set -l coding '__fish_seen_subcommand_from encode decode roundtrip'
-complete -c mimi -n $coding -l rate -x -d 'Sample rate'
 complete -c mimi -n $coding -l raw -x -a 's16 f32' -d 'Headerless samples'
-complete -c mimi -n $coding -l resampler -x -a 'best medium fast' -d 'Quality of resampling'
-complete -c mimi -n $coding -l window -x -a 'offline moshi-streaming rust' -d 'Attention window'
 
-set -l levelled '__fish_seen_subcommand_from encode decode roundtrip bench cut'
+set -l rated '__fish_seen_subcommand_from encode decode roundtrip detokenize'
+complete -c mimi -n $rated -l rate -x -d 'Sample rate'
+
+set -l resampling '__fish_seen_subcommand_from encode decode roundtrip tokenize detokenize'
+complete -c mimi -n $resampling -l resampler -x -a 'best medium fast' -d 'Quality of resampling'
+
+set -l windowed '__fish_seen_subcommand_from encode decode roundtrip tokenize'
+complete -c mimi -n $windowed -l window -x -a 'offline moshi-streaming rust' -d 'Attention window'
+
+set -l levelled '__fish_seen_subcommand_from encode decode roundtrip bench cut tokenize'
 complete -c mimi -n $levelled -s l -l levels -x -d 'Codebooks per frame'
 
 set -l many '__fish_seen_subcommand_from encode decode cut repair convert'
 complete -c mimi -n $many -l out-dir -x -a '(__fish_complete_directories)' -d 'Folder for outputs'
 
 set -l listening '__fish_seen_subcommand_from encode roundtrip'
-complete -c mimi -n $listening -l channels -x -a 'mix left right keep' -d 'Channels to encode'
+complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip tokenize' -l channels -x -a 'mix left right keep' -d 'Channels to encode'
 complete -c mimi -n $listening -l raw-channels -x -d 'Channels of headerless input'
 
-set -l sounding '__fish_seen_subcommand_from decode roundtrip'
+set -l sounding '__fish_seen_subcommand_from decode roundtrip detokenize'
 complete -c mimi -n $sounding -l format -x -a 's16 s24 f32' -d 'Samples of the output'
 
 set -l ranged '__fish_seen_subcommand_from encode decode cut'
@@ -68,5 +78,29 @@ complete -c mimi -n '__fish_seen_subcommand_from bench' -l compare -r -F -d 'Fig
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l fall -x -d 'Percent that a figure may fall'
 complete -c mimi -n '__fish_seen_subcommand_from bench info' -l json -d 'Print JSON'
 
-complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip bench convert' -F
+set -l tokenize '__fish_seen_subcommand_from tokenize'
+complete -c mimi -n $tokenize -l list -r -F -d 'File with an input in each line'
+complete -c mimi -n $tokenize -l include -x -d 'Which files of folders'
+complete -c mimi -n $tokenize -l root -x -a '(__fish_complete_directories)' -d 'Where paths begin'
+complete -c mimi -n $tokenize -l as -x -a 'mimi npy wds safetensors' -d 'Form of the outputs'
+complete -c mimi -n $tokenize -l shard-size -x -d 'Rows in a shard'
+
+set -l making '__fish_seen_subcommand_from tokenize detokenize'
+complete -c mimi -n $making -l out -x -a '(__fish_complete_directories)' -d 'Folder for what is made'
+complete -c mimi -n $making -l shard -x -d 'Share of the shards'
+complete -c mimi -n $making -l strict -d 'Stop at the first failure'
+complete -c mimi -n $making -l dry-run -d 'Say what would be done'
+complete -c mimi -n $making -l json-progress -d 'Print JSON on the way'
+
+complete -c mimi -n '__fish_seen_subcommand_from detokenize' \
+  -l as -x -a 'wav flac ogg' -d 'Form of the recordings'
+
+set -l verify '__fish_seen_subcommand_from verify'
+complete -c mimi -n $verify -l sources -d 'Check the source files too'
+complete -c mimi -n $verify -l resample -x -d 'Share of the recordings to encode again'
+complete -c mimi -n $verify -l seed -x -d 'Which recordings are chosen'
+
+complete -c mimi -n '__fish_seen_subcommand_from merge verify detokenize' \
+  -x -a '(__fish_complete_directories)'
+complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip bench convert tokenize' -F
 complete -c mimi -n '__fish_seen_subcommand_from decode info test cut cat repair' -k -a '(__fish_complete_suffix .mimi)'

@@ -7,8 +7,8 @@ import unittest
 
 MIMI = os.environ["MIMI_BIN"]
 COMPLETIONS = os.path.join(os.environ["MIMI_SOURCE_DIR"], "completions")
-COMMANDS = ("encode", "decode", "roundtrip", "bench", "info", "test", "cut", "cat", "repair",
-            "convert")
+COMMANDS = ("encode", "decode", "roundtrip", "bench", "info", "tokenize", "merge", "verify",
+            "detokenize", "test", "cut", "cat", "repair", "convert")
 
 BASH = """
 source "$1/mimi.bash"
@@ -44,7 +44,7 @@ def zsh(*words):
 
 
 def zsh_options(*words):
-    return set(re.findall(r"^(?:\([^)]*\))?(--?[A-Za-z-]+)\[", zsh(*words), re.MULTILINE))
+    return set(re.findall(r"^(?:\([^)]*\)|\*)?(--?[A-Za-z-]+)\[", zsh(*words), re.MULTILINE))
 
 
 def zsh_values(command, option):

@@ -1,0 +1,329 @@
+// mimi detokenize: a dataset of tokens back to recordings.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cli/audio_output.h"
+#include "cli/dataset/dataset_progress.h"
+#include "cli/dataset/durable_file.h"
+#include "cli/dataset/file_io.h"
+#include "cli/dataset/line_reader.h"
+#include "cli/dataset/merge.h"
+#include "cli/dataset/row_codes.h"
+#include "cli/dataset/sha256.h"
+#include "cli/dataset/stored_codes.h"
+#include "cli/dataset/tokenize.h"
+#include "cli/jobs.h"
+#include "cli/named_error.h"
+
+namespace mimi::cli {
+namespace {
+
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+constexpr auto kTick = 100ms;
+
+// A recording to be made: a line of the dataset's manifest.
+struct Recording {
+  std::uint64_t row = 0;  // of the recordings
+  std::string line;
+  Json json;
+  std::string made;  // the line about it
+};
+
+std::string sample_format_name(const DetokenizeOptions& options) {
+  if (options.form == Form::kOgg) return "vorbis";
+  switch (options.sink.sample) {
+    case SampleFormat::kS24:
+      return "s24";
+    case SampleFormat::kF32:
+      return "f32";
+    case SampleFormat::kS16:
+      break;
+  }
+  return "s16";
+}
+
+std::string hash_of_file(const std::string& path) {
+  ByteReader bytes(path);
+  Sha256 hash;
+  std::vector<std::uint8_t> buffer(1 << 16);
+  while (const std::size_t count = bytes.read(buffer)) hash.update(std::span(buffer).first(count));
+  return hex(hash.finish());
+}
+
+class Detokenizing {
+ public:
+  Detokenizing(const Workspace& tokens, const DatasetSettings& token_settings,
+               const Workspace& sound, const DatasetSettings& settings, const Model& model,
+               const DetokenizeOptions& options, const CommonOptions& common)
+      : tokens_(tokens),
+        token_settings_(token_settings),
+        sound_(sound),
+        settings_(settings),
+        model_(model),
+        options_(options),
+        workers_(thread_count(common)),
+        progress_({.verb = "detokenized",
+                   .workers = workers_,
+                   .json = options.json_progress,
+                   .quiet = common.quiet}) {
+    for (std::uint64_t shard = 0; shard < settings.shards(); ++shard) {
+      if (options.share.has(shard)) rows_ += settings.rows_of(shard);
+    }
+  }
+
+  void run() {
+    LineReader lines(tokens_.manifest());
+    for (std::uint64_t shard = 0; shard < settings_.shards(); ++shard) {
+      const bool is_wanted = options_.share.has(shard);
+      if (is_wanted && !sound_.is_finished(shard)) {
+        make_shard(shard, read_shard(lines, shard));
+        continue;
+      }
+      if (is_wanted) skipped_ += settings_.rows_of(shard);
+      std::string line;
+      for (std::uint64_t i = 0; i < settings_.rows_of(shard); ++i) lines.next(line);
+    }
+    progress_.finish(figures());
+  }
+
+  bool some_failed() const { return failed_ > 0; }
+
+ private:
+  using StoredShards = std::map<std::uint64_t, StoredShard>;
+
+  DatasetFigures figures() const {
+    return {.rows = rows_,
+            .done = done_,
+            .failed = failed_,
+            .skipped = skipped_,
+            .audio_s = static_cast<double>(samples_) / settings_.sample_rate};
+  }
+
+  std::vector<Recording> read_shard(LineReader& lines, std::uint64_t shard) const {
+    std::vector<Recording> recordings(settings_.rows_of(shard));
+    std::uint64_t row = settings_.first_row(shard);
+    for (Recording& recording : recordings) {
+      recording.row = row++;
+      const bool is_there = lines.next(recording.line);
+      recording.json = Json::parse(recording.line, nullptr, /*allow_exceptions=*/false);
+      if (!is_there || !recording.json.is_object() || !recording.json.contains("frames")) {
+        throw NamedError(lines.name(), "line " + std::to_string(row) + " is missing or damaged");
+      }
+    }
+    return recordings;
+  }
+
+  void make_shard(std::uint64_t shard, std::vector<Recording> recordings) {
+    const std::string lock_name = sound_.journal(shard);
+    const UniqueFd lock = lock_new_file(lock_name);
+    StoredShards stored;
+    for (const Recording& recording : recordings) {
+      const std::uint64_t source =
+          recording.json.at("row").get<std::uint64_t>() / token_settings_.shard_size;
+      if (!stored.contains(source)) {
+        stored.try_emplace(source, tokens_, token_settings_, source);
+      }
+    }
+    std::vector<Recording*> order;
+    for (Recording& recording : recordings) order.push_back(&recording);
+    std::stable_sort(order.begin(), order.end(), [](const Recording* a, const Recording* b) {
+      return a->json.at("frames") > b->json.at("frames");
+    });
+    make_all(order, stored, shard);
+    DurableFile finished(sound_.finished(shard), sound_.unfinished(shard, "jsonl"));
+    finished.write(bytes_of(shard_head(settings_, shard) + "\n"));
+    for (const Recording& recording : recordings) finished.write(bytes_of(recording.made + "\n"));
+    finished.commit();
+    fs::remove(lock_name);
+  }
+
+  // As many at once as there are workers; the first failure of the whole is rethrown.
+  void make_all(const std::vector<Recording*>& order, const StoredShards& stored,
+                std::uint64_t shard) {
+    std::atomic<std::size_t> next = 0, ended = 0;
+    std::exception_ptr failure;
+    std::mutex mutex;
+    const auto work = [&] {
+      try {
+        Decoder decoder(model_, {.levels = first_levels(settings_.levels),
+                                 .stream = {.window = settings_.window}});
+        for (std::size_t i = next++; i < order.size(); i = next++) {
+          make(*order[i], stored, decoder, shard);
+        }
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (!failure) failure = std::current_exception();
+        next = order.size();
+      }
+      ++ended;
+    };
+    std::vector<std::thread> threads;
+    for (int i = 0; i < workers_; ++i) threads.emplace_back(work);
+    while (ended < threads.size()) {
+      std::this_thread::sleep_for(ended + 1 < threads.size() ? kTick / 10 : 1ms);
+      progress_.update(figures());
+    }
+    for (std::thread& thread : threads) thread.join();
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  void make(Recording& recording, const StoredShards& stored, Decoder& decoder,
+            std::uint64_t shard) {
+    const Json& json = recording.json;
+    const std::string id = json.at("id");
+    Json made = {{"id", id},
+                 {"row", recording.row},
+                 {"source", tokens_.path(json.at("output").get<std::string>())}};
+    try {
+      const std::uint64_t source = json.at("row").get<std::uint64_t>() / token_settings_.shard_size;
+      const std::int64_t samples = length(json);
+      const std::string place = output_place(settings_.form, id, shard);
+      if (!fits_file_system(place)) throw Error("its id is too long for the name of a file");
+      if (!fs::is_regular_file(sound_.path(place))) {
+        decode(*stored.at(source).codes(json, recording.line), json, decoder, samples, place,
+               recording.row);
+      }
+      made["seconds"] = static_cast<double>(samples) / rate_hz();
+      made["rate"] = rate_hz();
+      made["samples"] = samples;
+      made["frames"] = json.at("frames");
+      made["output"] = place;
+      ++done_;
+    } catch (const Error& error) {
+      if (options_.strict || is_of_output(error)) throw;
+      made["error"] = error.what();
+      ++failed_;
+    }
+    recording.made = json_text(made);
+  }
+
+  // What goes wrong with what is written is no fault of the recording.
+  bool is_of_output(const Error& error) const {
+    return std::string_view(error.what()).starts_with(sound_.out() + "/");
+  }
+
+  int rate_hz() const { return settings_.rate_hz; }
+
+  // The source's own length decides, so that its rate gives exactly that back.
+  std::int64_t length(const Json& json) const {
+    if (rate_hz() == settings_.sample_rate) return json.at("samples");
+    return resampled_length(json.at("source_samples"), json.at("source_rate"), rate_hz());
+  }
+
+  void decode(const StoredCodes& codes, const Json& json, Decoder& decoder, std::int64_t samples,
+              const std::string& place, std::uint64_t row) {
+    const std::string part =
+        sound_.work() + "/" + shard_name(row) + "." + std::string(form_name(settings_.form));
+    SinkOptions sink = options_.sink;
+    sink.rate_hz = rate_hz();
+    AudioOutput output({.place = {.path = part, .force = true, .on_signal = OnSignal::kLeave},
+                        .sink = sink,
+                        .from_hz = settings_.sample_rate});
+    decoder.reset();
+    std::uint32_t crc = 0;
+    auto left = json.at("samples").get<std::int64_t>();
+    codes.each_frame([&](std::span<const std::uint16_t> run) {
+      crc = codes_crc(crc, run);
+      std::vector<float> audio;
+      decoder.push(run, audio);
+      audio.resize(std::min(audio.size(), static_cast<std::size_t>(left)));
+      left -= static_cast<std::int64_t>(audio.size());
+      samples_ += static_cast<std::int64_t>(audio.size());
+      output.write(std::move(audio));
+    });
+    if (json.at("codes_crc32c") != hex_text(crc) || left != 0) {
+      throw Error(json.at("output").get<std::string>() +
+                  ": its codes are not those of the manifest");
+    }
+    output.finish(samples);
+    move_into_place(part, sound_.path(place));
+  }
+
+  const Workspace& tokens_;
+  const DatasetSettings& token_settings_;
+  const Workspace& sound_;
+  const DatasetSettings& settings_;
+  const Model& model_;
+  const DetokenizeOptions& options_;
+  int workers_;
+  DatasetProgress progress_;
+  std::uint64_t rows_ = 0, skipped_ = 0;
+  std::atomic<std::uint64_t> done_ = 0, failed_ = 0;
+  std::atomic<std::int64_t> samples_ = 0;
+};
+
+DatasetSettings sound_settings(const Workspace& tokens, const DatasetFile& dataset,
+                               const ModelInfo& model, const DetokenizeOptions& options) {
+  DatasetSettings settings = dataset.settings;
+  settings.form = options.form;
+  settings.rows = dataset.counts->done;
+  settings.inputs_sha256 = hash_of_file(tokens.manifest());
+  settings.dtype = dtype_name(model.dtype);
+  settings.channels = {};
+  settings.resampler = options.sink.resampler;
+  settings.rate_hz = options.sink.rate_hz == 0 ? settings.sample_rate : options.sink.rate_hz;
+  settings.sample_format = sample_format_name(options);
+  return settings;
+}
+
+int dry_run(const Workspace& sound, const DatasetSettings& settings, const DatasetFile& dataset,
+            const DetokenizeOptions& options) {
+  const std::optional<DatasetFile> there = sound.find();
+  if (there) check_same(there->settings, settings, sound.out());
+  std::uint64_t shards = 0, finished = 0;
+  for (std::uint64_t shard = 0; shard < settings.shards(); ++shard) {
+    if (!options.share.has(shard)) continue;
+    ++shards;
+    if ((there && there->counts) || sound.is_finished(shard)) ++finished;
+  }
+  std::printf(
+      "%llu recordings, %.1f hours, in %llu shards, as %s at %d Hz, into %s\n"
+      "of this call's %llu shards %llu are finished\n",
+      static_cast<unsigned long long>(settings.rows), dataset.counts->seconds / 3600,
+      static_cast<unsigned long long>(settings.shards()),
+      std::string(form_name(settings.form)).c_str(), settings.rate_hz, sound.out().c_str(),
+      static_cast<unsigned long long>(shards), static_cast<unsigned long long>(finished));
+  return kExitDone;
+}
+
+}  // namespace
+
+int run_detokenize(const DetokenizeOptions& options, const CommonOptions& common) {
+  container_of("x." + std::string(form_name(options.form)), options.sink);
+  const Workspace tokens(options.dataset), sound(options.out);
+  const DatasetFile dataset = find_finished(tokens);
+  if (is_sound(dataset.settings.form)) throw NamedError(options.dataset, "holds sound already");
+  if (dataset.counts->done == 0) throw NamedError(options.dataset, "holds no recordings");
+  const Model model = open_model(common);
+  check_model(dataset.settings, model.info(), options.dataset);
+  const DatasetSettings asked = sound_settings(tokens, dataset, model.info(), options);
+  if (options.dry_run) return dry_run(sound, asked, dataset, options);
+  DatasetFile made = sound.open(asked);
+  bool some_failed = false;
+  if (!made.counts) {
+    Detokenizing detokenizing(tokens, dataset.settings, sound, made.settings, model, options,
+                              common);
+    detokenizing.run();
+    some_failed = detokenizing.some_failed();
+    if (options.share.of == 1) made.counts = merge_dataset(sound, made.settings);
+  } else {
+    remove_work(sound);
+    if (!common.quiet) report(options.out + ": is finished: nothing is left to do");
+  }
+  if (made.counts) some_failed = made.counts->failed > 0;
+  return some_failed ? kExitSomeFailed : kExitDone;
+}
+
+}  // namespace mimi::cli

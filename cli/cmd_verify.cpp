@@ -1,0 +1,332 @@
+// mimi verify: whether a dataset is what it says.
+#include <filesystem>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "cli/dataset/line_reader.h"
+#include "cli/dataset/merge.h"
+#include "cli/dataset/row_codes.h"
+#include "cli/dataset/row_input.h"
+#include "cli/dataset/source_file.h"
+#include "cli/dataset/stored_codes.h"
+#include "cli/dataset/tar.h"
+#include "cli/dataset/tokenize.h"
+#include "cli/dataset/unique_ids.h"
+#include "cli/jobs.h"
+#include "cli/named_error.h"
+#include "core/token_file.h"
+
+namespace mimi::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// manifest.jsonl and errors.jsonl together, in the order of rows.
+class RowLines {
+ public:
+  explicit RowLines(const Workspace& workspace)
+      : manifest_{LineReader(workspace.manifest())}, errors_{LineReader(workspace.errors())} {}
+
+  struct Line {
+    bool failed = false;
+    std::string text;
+    Json json;
+  };
+  // None: the end.
+  std::optional<Line> next() {
+    fill(manifest_);
+    fill(errors_);
+    const bool takes_error =
+        errors_.line && (!manifest_.line || number(errors_) < number(manifest_));
+    std::optional<Line> line =
+        std::exchange((takes_error ? errors_ : manifest_).line, std::nullopt);
+    if (line) line->failed = takes_error;
+    return line;
+  }
+
+ private:
+  struct Lines {
+    LineReader reader;
+    std::optional<Line> line = {};
+  };
+  static std::uint64_t number(const Lines& lines) { return lines.line->json.at("row"); }
+
+  static void fill(Lines& lines) {
+    std::string text;
+    if (lines.line || !lines.reader.next(text)) return;
+    const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object() || !json.contains("row") || !json["row"].is_number_unsigned()) {
+      throw NamedError(lines.reader.name(),
+                       "line " + std::to_string(lines.reader.number()) + " is damaged");
+    }
+    lines.line = {.text = text, .json = json};
+  }
+
+  Lines manifest_, errors_;
+};
+
+class Verifier {
+ public:
+  Verifier(const VerifyOptions& options, const CommonOptions& common)
+      : options_(options), common_(common), workspace_(options.dataset) {
+    const DatasetFile dataset = find_finished(workspace_);
+    settings_ = dataset.settings;
+    told_ = *dataset.counts;
+    if (is_sound(settings_.form)) throw NamedError(options.dataset, "holds sound, not tokens");
+    if (options.resample > 0) open_encoder();
+  }
+
+  int run() {
+    RowLines lines(workspace_);
+    std::uint64_t row = 0;
+    while (const auto line = lines.next()) check_line(*line, row++);
+    end_shard();
+    check_totals(row);
+    check_files();
+    if (!common_.quiet) {
+      report(options_.dataset + ": " + std::to_string(counts_.done) + " recordings, " +
+             (options_.resample > 0 ? std::to_string(encoded_again_) + " encoded again, " : "") +
+             std::to_string(problems_) + (problems_ == 1 ? " problem" : " problems"));
+    }
+    return problems_ > 0 ? kExitFailed : kExitDone;
+  }
+
+ private:
+  void problem(const std::string& text) {
+    report(text);
+    ++problems_;
+  }
+
+  void open_encoder() {
+    const Model model = open_model(common_);
+    check_model(settings_, model.info(), options_.dataset);
+    const std::string dtype(dtype_name(model.info().dtype));
+    if (dtype != settings_.dtype || settings_.arithmetic != kFirstArithmetic) {
+      throw NamedError(options_.dataset, "was made in " + settings_.dtype + ", arithmetic " +
+                                             std::to_string(settings_.arithmetic) +
+                                             ", and cannot be made again in " + dtype +
+                                             ", arithmetic " + std::to_string(kFirstArithmetic) +
+                                             "; --dtype chooses another");
+    }
+    encoder_.emplace(model, EncoderOptions{.levels = settings_.levels,
+                                           .stream = stream_options(settings_.window, common_)});
+  }
+
+  void check_line(const RowLines::Line& line, std::uint64_t row) {
+    const std::uint64_t found = line.json.at("row");
+    if (found != row) {
+      throw NamedError(options_.dataset, "row " + std::to_string(std::min(row, found)) +
+                                             (found > row ? " is missing" : " is there twice"));
+    }
+    if (row >= settings_.rows) return;
+    const std::uint64_t shard = row / settings_.shard_size;
+    if (shard != shard_number_) {
+      end_shard();
+      begin_shard(shard);
+    }
+    try {
+      ids_.add(line.json.at("id").get<std::string>());
+      if (line.failed) {
+        ++counts_.failed;
+      } else {
+        check_row(line);
+      }
+    } catch (const Json::exception&) {
+      problem(options_.dataset + ": row " + std::to_string(row) + ": its line is damaged");
+    } catch (const Error& error) {
+      problem(error.what());
+    }
+  }
+
+  void begin_shard(std::uint64_t number) {
+    shard_number_ = number;
+    shard_.reset();
+    shard_rows_ = 0;
+    try {
+      shard_.emplace(workspace_, settings_, number);
+    } catch (const Error& error) {
+      problem(error.what());
+    }
+  }
+
+  void end_shard() {
+    if (!shard_ || is_file_per_row(settings_.form)) return;
+    if (shard_->rows_in_file() == shard_rows_) return;
+    problem(workspace_.path(output_place(settings_.form, "", *shard_number_)) + ": has " +
+            std::to_string(shard_->rows_in_file()) + " recordings, the manifest " +
+            std::to_string(shard_rows_));
+  }
+
+  void check_row(const RowLines::Line& line) {
+    const Json& row = line.json;
+    ++counts_.done;
+    ++shard_rows_;
+    counts_.samples += row.at("samples").get<std::uint64_t>();
+    counts_.frames += row.at("frames").get<std::uint64_t>();
+    counts_.seconds += row.at("seconds").get<double>();
+    const std::string place =
+        output_place(settings_.form, row.at("id").get<std::string>(), *shard_number_);
+    const std::string name =
+        workspace_.path(place) + ": row " + std::to_string(row.at("row").get<std::uint64_t>());
+    check_index(row, place);
+    if (row.at("output") != place)
+      throw NamedError(name, "its output is not what the manifest says");
+    if (!shard_) return;
+    const auto codes = shard_->codes(row, line.text);
+    check_shape(row, *codes, name);
+    check_codes(row, *codes, name);
+    if (options_.sources) check_source(row);
+    if (options_.resample > 0 && is_chosen(row.at("row"))) encode_again(row, *codes, name);
+  }
+
+  // Of safetensors: line after line as merge writes it.
+  void check_index(const Json& row, const std::string& place) {
+    if (settings_.form != Form::kSafetensors) return;
+    if (!index_) expect_index_line("{\"weight_map\": {");
+    expect_index_line(json_text(tensor_name_of_id(row.at("id").get<std::string>())) + ": " +
+                      json_text(place) + (counts_.done < told_.done ? "," : ""));
+  }
+
+  void expect_index_line(const std::string& expected) {
+    if (!index_) index_.emplace(workspace_.path("index.json"));
+    std::string line;
+    if (index_->next(line) && line == expected) return;
+    throw NamedError(index_->name(),
+                     "line " + std::to_string(index_->number()) + " is not what the manifest says");
+  }
+
+  void check_shape(const Json& row, const StoredCodes& codes, const std::string& name) const {
+    const auto frame = static_cast<std::uint64_t>(settings_.frame_samples);
+    const std::uint64_t frames = (row.at("samples").get<std::uint64_t>() + frame - 1) / frame;
+    if (codes.frames() != frames || row.at("frames") != frames ||
+        codes.levels() != settings_.levels || row.at("levels") != settings_.levels) {
+      throw NamedError(name, "has " + std::to_string(codes.levels()) + " levels of " +
+                                 std::to_string(codes.frames()) + " frames, expected " +
+                                 std::to_string(settings_.levels) + " of " +
+                                 std::to_string(frames));
+    }
+  }
+
+  void check_codes(const Json& row, const StoredCodes& codes, const std::string& name) const {
+    std::uint32_t crc = 0;
+    codes.each_frame([&](std::span<const std::uint16_t> run) {
+      for (const std::uint16_t code : run) {
+        if (code < settings_.codebook_size) continue;
+        throw NamedError(name, "code " + std::to_string(code) + " is not below " +
+                                   std::to_string(settings_.codebook_size));
+      }
+      crc = codes_crc(crc, run);
+    });
+    if (row.at("codes_crc32c") != hex_text(crc)) {
+      throw NamedError(name, "the checksum of its codes is " + hex_text(crc) + ", expected " +
+                                 row.at("codes_crc32c").get<std::string>());
+    }
+  }
+
+  Row source_row(const Json& json) const {
+    Row row = row_from_json(json);
+    if (!row.member) return row;
+    TarReader tar(row.source);
+    while (const std::optional<TarMember> member = tar.next()) {
+      if (member->name != row.member->name) continue;
+      row.member = Row::Member{member->name, member->offset, member->bytes};
+      return row;
+    }
+    throw NamedError(row.name(), "is not there any more");
+  }
+
+  Row check_source(const Json& json) {
+    Row row = source_row(json);
+    if (hex(hashes_.of(row, stamp_of(row))) != json.at("sha256")) {
+      throw NamedError(row.name(), "is not the file that was tokenized: its SHA-256 is another");
+    }
+    return row;
+  }
+
+  bool is_chosen(std::uint64_t row) const {
+    const Sha256Digest digest = sha256(std::to_string(options_.seed) + "/" + std::to_string(row));
+    const double share = (digest[0] * 65536.0 + digest[1] * 256.0 + digest[2]) / 16777216.0;
+    return share < options_.resample;
+  }
+
+  void encode_again(const Json& json, const StoredCodes& stored, const std::string& name) {
+    const Row row = check_source(json);
+    const SourceOptions options = {.channels = settings_.channels,
+                                   .resampler = settings_.resampler};
+    RowInput input(row, options, settings_.sample_rate);
+    encoder_->reset();
+    std::vector<std::uint16_t> codes;  // encoded and not yet compared
+    std::vector<float> samples;
+    bool is_ended = false;
+    std::uint64_t frame = 0;
+    stored.each_frame([&](std::span<const std::uint16_t> run) {
+      while (codes.size() < run.size() && !is_ended) {
+        is_ended = !input.read(samples);
+        if (is_ended) {
+          encoder_->finish(codes);
+        } else {
+          encoder_->push(samples, codes);
+        }
+      }
+      if (codes.size() < run.size() || !std::equal(run.begin(), run.end(), codes.begin())) {
+        throw NamedError(
+            name,
+            "encoded again, its codes differ within frames " + std::to_string(frame) + " to " +
+                std::to_string(frame + run.size() / static_cast<std::size_t>(settings_.levels)));
+      }
+      frame += run.size() / static_cast<std::size_t>(settings_.levels);
+      codes.erase(codes.begin(), codes.begin() + static_cast<std::ptrdiff_t>(run.size()));
+    });
+    ++encoded_again_;
+  }
+
+  void check_totals(std::uint64_t rows) {
+    if (rows != settings_.rows) {
+      problem(options_.dataset + ": has " + std::to_string(rows) + " rows, dataset.json says " +
+              std::to_string(settings_.rows));
+    }
+    if (ids_.find_same()) problem(options_.dataset + ": two rows have the same id");
+    const bool same = counts_.done == told_.done && counts_.failed == told_.failed &&
+                      counts_.samples == told_.samples && counts_.frames == told_.frames &&
+                      counts_.seconds == told_.seconds;
+    if (!same) problem(workspace_.dataset_file() + ": its counts are not those of the manifest");
+  }
+
+  // Outputs that no row knows.
+  void check_files() {
+    const std::string suffix = fs::path(output_place(settings_.form, "x", 0)).extension();
+    std::uint64_t files = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(options_.dataset)) {
+      if (entry.path().extension() == suffix) ++files;
+    }
+    const std::uint64_t expected =
+        is_file_per_row(settings_.form) ? counts_.done : settings_.shards();
+    if (files <= expected) return;
+    problem(options_.dataset + ": has " + std::to_string(files) + " files '*" + suffix +
+            "', expected " + std::to_string(expected));
+  }
+
+  const VerifyOptions& options_;
+  const CommonOptions& common_;
+  Workspace workspace_;
+  DatasetSettings settings_;
+  DatasetCounts told_, counts_;
+  UniqueIds ids_;
+  std::optional<std::uint64_t> shard_number_;
+  std::optional<StoredShard> shard_;
+  std::optional<LineReader> index_;
+  std::uint64_t shard_rows_ = 0;
+  SourceHashes hashes_;
+  std::optional<Encoder> encoder_;
+  std::uint64_t encoded_again_ = 0;
+  std::uint64_t problems_ = 0;
+};
+
+}  // namespace
+
+int run_verify(const VerifyOptions& options, const CommonOptions& common) {
+  return Verifier(options, common).run();
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,111 @@
+#include "cli/dataset/dataset_progress.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "cli/dataset/row.h"
+#include "cli/progress.h"
+
+namespace mimi::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kTerminalInterval = 200ms;
+constexpr auto kJsonInterval = 1s;
+
+std::string formatted(const char* format, auto... values) {
+  char text[160];
+  std::snprintf(text, sizeof text, format, values...);
+  return text;
+}
+
+double speed(const DatasetFigures& figures, double elapsed_s) {
+  return elapsed_s > 0 ? figures.audio_s / elapsed_s : 0;
+}
+
+Json figures_json(const char* event, const DatasetFigures& figures, double elapsed_s) {
+  Json json = {{"event", event},
+               {"rows", figures.rows},
+               {"done", figures.done},
+               {"failed", figures.failed},
+               {"skipped", figures.skipped},
+               {"audio_hours", figures.audio_s / 3600},
+               {"elapsed_seconds", elapsed_s},
+               {"times_real_time", speed(figures, elapsed_s)}};
+  if (figures.audio_left_s && figures.audio_s > 0) {
+    json["seconds_left"] = *figures.audio_left_s / speed(figures, elapsed_s);
+  }
+  return json;
+}
+
+void print_json(const Json& json) {
+  std::printf("%s\n", json_text(json).c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+DatasetProgress::DatasetProgress(const DatasetProgressOptions& options)
+    : options_(options),
+      on_terminal_(!options.quiet && !options.json && isatty(STDERR_FILENO) == 1),
+      start_(Clock::now()),
+      next_(start_ + kJsonInterval) {}
+
+DatasetProgress::~DatasetProgress() { clear_line(); }
+
+double DatasetProgress::elapsed_s() const {
+  return std::chrono::duration<double>(Clock::now() - start_).count();
+}
+
+void DatasetProgress::clear_line() {
+  if (is_shown_) std::fputs("\r\x1b[K", stderr);
+  is_shown_ = false;
+}
+
+void DatasetProgress::update(const DatasetFigures& figures) {
+  if (Clock::now() < next_ || !(on_terminal_ || options_.json)) return;
+  next_ = Clock::now() + (options_.json ? kJsonInterval : kTerminalInterval);
+  if (options_.json) {
+    print_json(figures_json("progress", figures, elapsed_s()));
+    return;
+  }
+  const std::string line = dataset_progress_line(figures, elapsed_s());
+  const auto columns = static_cast<std::size_t>(terminal_columns() - 1);
+  std::fprintf(stderr, "\r%s\x1b[K", line.substr(0, columns).c_str());
+  is_shown_ = true;
+}
+
+void DatasetProgress::finish(const DatasetFigures& figures) {
+  clear_line();
+  const double elapsed = elapsed_s();
+  const double a_core_hour = speed(figures, elapsed) / options_.workers;
+  if (options_.json) {
+    Json json = figures_json("summary", figures, elapsed);
+    json["audio_hours_a_core_hour"] = a_core_hour;
+    print_json(json);
+  } else if (!options_.quiet) {
+    std::fprintf(stderr, "mimi: %s %.2f hours: %llu done, %llu failed, %llu there before",
+                 options_.verb.c_str(), figures.audio_s / 3600,
+                 static_cast<unsigned long long>(figures.done),
+                 static_cast<unsigned long long>(figures.failed),
+                 static_cast<unsigned long long>(figures.skipped));
+    std::fprintf(stderr, "; %.1f x real time, %.1f hours a core-hour\n", speed(figures, elapsed),
+                 a_core_hour);
+  }
+}
+
+std::string dataset_progress_line(const DatasetFigures& figures, double elapsed_s) {
+  const double now = speed(figures, elapsed_s);
+  std::string line =
+      formatted("%llu of %llu files  %.2f h  %.1f x real time  %llu errors",
+                static_cast<unsigned long long>(figures.done + figures.failed + figures.skipped),
+                static_cast<unsigned long long>(figures.rows), figures.audio_s / 3600, now,
+                static_cast<unsigned long long>(figures.failed));
+  if (figures.audio_left_s && now > 0)
+    line += "  " + clock_text(*figures.audio_left_s / now) + " left";
+  return line;
+}
+
+}  // namespace mimi::cli

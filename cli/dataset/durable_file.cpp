@@ -1,0 +1,81 @@
+#include "cli/dataset/durable_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "cli/dataset/file_io.h"
+#include "cli/named_error.h"
+
+namespace mimi::cli {
+namespace {
+
+constexpr std::size_t kBufferBytes = 1 << 16;
+
+std::string folder_of(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path();
+  return folder.empty() ? "." : folder;
+}
+
+}  // namespace
+
+DurableFile::DurableFile(const std::string& place, const std::string& part)
+    : place_(place),
+      part_(part),
+      file_(open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+  if (!file_) throw NamedError(place_, std::string("cannot create: ") + std::strerror(errno));
+}
+
+DurableFile::~DurableFile() {
+  if (file_) unlink(part_.c_str());
+}
+
+void DurableFile::write(std::span<const std::uint8_t> bytes) {
+  if (pending_.size() + bytes.size() > kBufferBytes) flush();
+  if (bytes.size() > kBufferBytes) {
+    write_all(file_.get(), bytes, place_);
+  } else {
+    pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+  }
+}
+
+void DurableFile::flush() {
+  write_all(file_.get(), pending_, place_);
+  pending_.clear();
+}
+
+void DurableFile::commit(IfThere if_there) {
+  flush();
+  sync_file(file_.get(), place_);
+  move_into_place(if_there);
+  sync_folder(folder_of(place_));
+}
+
+void DurableFile::commit_without_sync() {
+  flush();
+  move_into_place(IfThere::kReplace);
+}
+
+void DurableFile::move_into_place(IfThere if_there) {
+  make_folder(folder_of(place_));
+  int failed = 0;
+  if (if_there == IfThere::kKeep) {
+    failed = link(part_.c_str(), place_.c_str());
+    if (failed != 0 && errno == EEXIST) failed = 0;
+  } else {
+    failed = rename(part_.c_str(), place_.c_str());
+  }
+  if (failed != 0) {
+    throw NamedError(place_, std::string("cannot be put into place: ") + std::strerror(errno));
+  }
+  if (if_there == IfThere::kKeep) unlink(part_.c_str());
+  if (file_.reset() != 0) {
+    throw NamedError(place_, std::string("cannot write: ") + std::strerror(errno));
+  }
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,270 @@
+#include "cli/dataset/inputs.h"
+
+#include <dirent.h>
+#include <fnmatch.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "cli/dataset/line_reader.h"
+#include "cli/dataset/manifest_reader.h"
+#include "cli/dataset/tar.h"
+#include "cli/named_error.h"
+#include "core/quote.h"
+#include "core/utf8.h"
+
+namespace mimi::cli {
+namespace {
+
+constexpr std::array<std::string_view, 15> kSoundSuffixes = {
+    "wav",  "wave", "flac", "ogg", "oga", "opus", "mp3", "aif",
+    "aiff", "aifc", "au",   "snd", "caf", "w64",  "rf64"};
+constexpr std::int64_t kMostSidecarBytes = 1 << 20;
+
+std::string lower_suffix(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash != std::string_view::npos) path.remove_prefix(slash + 1);
+  const std::size_t dot = path.rfind('.');
+  if (dot == std::string_view::npos || dot == 0) return "";
+  std::string suffix(path.substr(dot + 1));
+  for (char& c : suffix) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return suffix;
+}
+
+bool is_sound(std::string_view path) {
+  return std::find(kSoundSuffixes.begin(), kSoundSuffixes.end(), lower_suffix(path)) !=
+         kSoundSuffixes.end();
+}
+
+std::optional<ManifestKind> manifest_kind(const std::string& path) {
+  const std::string suffix = lower_suffix(path);
+  if (suffix == "jsonl" || suffix == "ndjson") return ManifestKind::kJsonl;
+  if (suffix == "csv") return ManifestKind::kCsv;
+  if (suffix == "tsv") return ManifestKind::kTsv;
+  return std::nullopt;
+}
+
+// "a/b/c.left.flac" -> "a/b/c": what the files of one WebDataset sample share.
+std::string sample_key(std::string_view name) {
+  const std::size_t slash = name.rfind('/');
+  const std::size_t base = slash == std::string_view::npos ? 0 : slash + 1;
+  return std::string(name.substr(0, name.find('.', base)));
+}
+
+// One folder that is being gone through.
+struct Folder {
+  std::string path;    // with a slash at its end
+  std::string inside;  // the same from the input on: empty, or with a slash at its end
+};
+
+// The files of a tar file that WebDataset takes for one sample.
+struct Sample {
+  std::string key;
+  std::vector<Row> rows;  // its recordings
+  Json fields;            // what its other files say
+  std::string error;      // what is wrong with them
+};
+
+class Lister {
+ public:
+  Lister(const InputOptions& options, const std::function<void(Row)>& take)
+      : options_(options), take_(take) {
+    struct stat status {};
+    if (!options.left_out.empty() && stat(options.left_out.c_str(), &status) == 0) {
+      left_out_ = {status.st_dev, status.st_ino};
+    }
+  }
+
+  void add_input(const std::string& path) {
+    if (path == "-") {
+      add_list("-");
+    } else if (std::filesystem::is_directory(path)) {
+      add_folder({.path = path.ends_with('/') ? path : path + "/", .inside = ""});
+    } else if (const auto kind = manifest_kind(path)) {
+      const std::string root =
+          options_.root.value_or(std::filesystem::path(path).parent_path().string());
+      read_manifest(path, *kind, root, [this](Row row) { add(std::move(row)); });
+    } else {
+      add_file(path, path);
+    }
+  }
+
+  void add_list(const std::string& path) {
+    LineReader lines(path);
+    for (std::string line; lines.next(line);) {
+      if (line == "-") throw NamedError(lines.name(), "'-' cannot stand in a list");
+      if (!line.empty()) add_input(line);
+    }
+  }
+
+  InputCounts counts() const { return counts_; }
+
+ private:
+  using FileIdentity = std::pair<dev_t, ino_t>;
+
+  void add(Row row) {
+    if (!is_utf8(row.id) || !is_utf8(row.source) || (row.member && !is_utf8(row.member->name))) {
+      row.error = "its name is not UTF-8";
+      row.id = quote(row.id);
+      row.source = quote(row.source);
+      if (row.member) row.member->name = quote(row.member->name);
+    }
+    row.number = static_cast<std::uint64_t>(counts_.rows++);
+    take_(std::move(row));
+  }
+
+  // `inside` is what its id comes from.
+  void add_file(const std::string& path, const std::string& inside) {
+    if (lower_suffix(path) == "tar") {
+      add_tar(path, inside);
+      return;
+    }
+    Row row = {.source = path};
+    row.id = derived_id(row, inside);
+    add(std::move(row));
+  }
+
+  void add_broken(const std::string& path, const std::string& inside, const std::string& cause) {
+    Row row = {.source = path, .error = cause};
+    row.id = derived_id(row, inside);
+    add(std::move(row));
+  }
+
+  void add_folder(const Folder& folder);
+  void add_entry(const Folder& folder, const std::string& name);
+  void add_tar(const std::string& path, const std::string& inside);
+  void add_sample(Sample sample);
+  void add_sidecar(TarReader& tar, const TarMember& member, Sample& sample);
+
+  bool is_wanted(const std::string& inside, const std::string& name) const {
+    if (options_.include.empty()) return is_sound(name);
+    return std::any_of(options_.include.begin(), options_.include.end(),
+                       [&](const std::string& pattern) {
+                         const bool has_folder = pattern.find('/') != std::string::npos;
+                         const std::string& text = has_folder ? inside : name;
+                         return fnmatch(pattern.c_str(), text.c_str(), 0) == 0;
+                       });
+  }
+
+  const InputOptions& options_;
+  const std::function<void(Row)>& take_;
+  FileIdentity left_out_;
+  std::vector<FileIdentity> open_folders_;  // against links that lead in circles
+  InputCounts counts_;
+};
+
+void Lister::add_folder(const Folder& folder) {
+  struct Close {
+    void operator()(DIR* directory) const { closedir(directory); }
+  };
+  const std::unique_ptr<DIR, Close> directory(opendir(folder.path.c_str()));
+  struct stat status {};
+  if (directory == nullptr || fstat(dirfd(directory.get()), &status) != 0) {
+    add_broken(folder.path, folder.inside.empty() ? folder.path : folder.inside,
+               std::string("cannot list: ") + std::strerror(errno));
+    return;
+  }
+  const FileIdentity identity = {status.st_dev, status.st_ino};
+  if (identity == left_out_) return;
+  if (std::find(open_folders_.begin(), open_folders_.end(), identity) != open_folders_.end()) {
+    return;
+  }
+  std::vector<std::string> names;
+  while (const dirent* entry = readdir(directory.get())) {
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  std::sort(names.begin(), names.end());
+  open_folders_.push_back(identity);
+  for (const std::string& name : names) add_entry(folder, name);
+  open_folders_.pop_back();
+}
+
+void Lister::add_entry(const Folder& folder, const std::string& name) {
+  const std::string path = folder.path + name;
+  const std::string inside = folder.inside + name;
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    add_folder({.path = path + "/", .inside = inside + "/"});
+  } else if (is_wanted(inside, name)) {
+    add_file(path, inside);
+  } else {
+    ++counts_.passed_over;
+  }
+}
+
+void Lister::add_tar(const std::string& path, const std::string& inside) {
+  Sample sample;
+  try {
+    TarReader tar(path);
+    while (const std::optional<TarMember> member = tar.next()) {
+      const std::string name = member->name.substr(member->name.find_last_of('/') + 1);
+      if (name.starts_with('.')) continue;
+      if (sample_key(member->name) != sample.key) {
+        add_sample(std::exchange(sample, {.key = sample_key(member->name)}));
+      }
+      if (is_sound(name)) {
+        Row row = {.source = path,
+                   .member = Row::Member{member->name, member->offset, member->bytes}};
+        row.id = derived_id({}, inside) + "/" + derived_id(row, member->name);
+        sample.rows.push_back(std::move(row));
+      } else {
+        add_sidecar(tar, *member, sample);
+      }
+    }
+    add_sample(std::move(sample));
+  } catch (const Error& broken) {
+    add_sample(std::move(sample));
+    add_broken(path, inside, broken.what());
+  }
+}
+
+void Lister::add_sample(Sample sample) {
+  for (Row& row : sample.rows) {
+    row.fields = sample.fields;
+    row.error = sample.error;
+    add(std::move(row));
+  }
+}
+
+void Lister::add_sidecar(TarReader& tar, const TarMember& member, Sample& sample) {
+  const std::string suffix = lower_suffix(member.name);
+  if (suffix != "json" && suffix != "txt") {
+    ++counts_.passed_over;
+    return;
+  }
+  if (member.bytes > kMostSidecarBytes) {
+    sample.error =
+        "its '" + member.name + "' is longer than " + std::to_string(kMostSidecarBytes) + " bytes";
+    return;
+  }
+  const std::string text = tar.contents(member);
+  if (!is_utf8(text)) {
+    sample.error = "its '" + member.name + "' is not UTF-8";
+  } else if (suffix == "txt") {
+    sample.fields["txt"] = text;
+  } else {
+    const Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (value.is_discarded()) sample.error = "its '" + member.name + "' is not JSON";
+    if (value.is_object() && !value.empty()) sample.fields.update(value);
+    if (!value.is_object() && !value.is_discarded()) sample.fields["json"] = value;
+  }
+}
+
+}  // namespace
+
+InputCounts list_rows(const InputOptions& options, const std::function<void(Row)>& take) {
+  Lister lister(options, take);
+  for (const std::string& input : options.inputs) lister.add_input(input);
+  if (options.list) lister.add_list(*options.list);
+  return lister.counts();
+}
+
+}  // namespace mimi::cli

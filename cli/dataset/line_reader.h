@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/byte_reader.h"
+
+namespace mimi::cli {
+
+// The lines of a text file: without what ends them, be it LF or CR LF, and without the byte order
+// mark that some programs put before the first.
+class LineReader {
+ public:
+  // "-" is standard input. Throws mimi::Error naming the file.
+  explicit LineReader(const std::string& path);
+
+  // False at the end.
+  bool next(std::string& line);
+  // Of the line that next() gave last, from 1.
+  std::int64_t number() const { return number_; }
+  const std::string& name() const { return bytes_.name(); }
+
+ private:
+  ByteReader bytes_;
+  std::vector<std::uint8_t> buffer_;
+  std::size_t next_ = 0;  // in the buffer
+  std::int64_t number_ = 0;
+};
+
+}  // namespace mimi::cli

@@ -1,0 +1,178 @@
+#include "cli/dataset/manifest_reader.h"
+
+#include <cmath>
+#include <filesystem>
+#include <initializer_list>
+#include <vector>
+
+#include "cli/dataset/line_reader.h"
+#include "cli/named_error.h"
+#include "core/utf8.h"
+
+namespace mimi::cli {
+namespace {
+
+// Takes `names` out of `object`; only one of them may be there.
+Json take_one_of(Json& object, std::initializer_list<const char*> names) {
+  Json value;
+  std::string found;
+  for (const char* name : names) {
+    const auto place = object.find(name);
+    if (place == object.end()) continue;
+    if (!found.empty()) throw Error("'" + found + "' and '" + name + "' mean the same");
+    found = name;
+    value = *place;
+    object.erase(place);
+  }
+  return value;
+}
+
+std::string text_of(const Json& value, const char* what) {
+  if (value.is_string() && !value.get_ref<const std::string&>().empty()) return value;
+  throw Error(std::string("'") + what + "' is " + json_text(value) + ", not a text");
+}
+
+// A number, or, as csv has it, the text of one; null and "": none.
+std::optional<double> number_of(const Json& value, const char* what) {
+  if (value.is_null() || value == "") return std::nullopt;
+  double number = NAN;
+  if (value.is_number()) number = value;
+  if (value.is_string()) {
+    const std::string& text = value.get_ref<const std::string&>();
+    std::size_t used = 0;
+    try {
+      number = std::stod(text, &used);
+    } catch (const std::exception&) {
+      used = 0;
+    }
+    if (used != text.size()) number = NAN;
+  }
+  if (std::isfinite(number) && number >= 0) return number;
+  throw Error(std::string("'") + what + "' is " + json_text(value) + ", not a number from 0");
+}
+
+void take_range(Json& object, Row& row) {
+  row.start_s = number_of(take_one_of(object, {"start", "offset"}), "start");
+  row.end_s = number_of(take_one_of(object, {"end"}), "end");
+  const auto duration = number_of(take_one_of(object, {"duration"}), "duration");
+  if (row.end_s && duration) throw Error("'end' and 'duration' exclude each other");
+  if (duration) row.end_s = row.start_s.value_or(0) + *duration;
+  if (row.end_s && *row.end_s <= row.start_s.value_or(0)) {
+    throw Error("its end, " + json_text(*row.end_s) + " s, is not after its start");
+  }
+}
+
+void take_channel(Json& object, Row& row) {
+  const auto channel = number_of(take_one_of(object, {"channel"}), "channel");
+  if (!channel) return;
+  if (*channel < 1 || *channel > 256 || *channel != std::floor(*channel)) {
+    throw Error("'channel' is " + json_text(*channel) + ", not a number from 1 to 256");
+  }
+  row.channel = static_cast<int>(*channel);
+}
+
+Row row_of(Json object, const std::string& root) {
+  if (!object.is_object()) throw Error("is not a JSON object");
+  Row row;
+  const std::string path =
+      text_of(take_one_of(object, {"path", "audio_filepath", "audio"}), "path");
+  row.source = (std::filesystem::path(root) / path).string();
+  take_range(object, row);
+  take_channel(object, row);
+  const Json id = take_one_of(object, {"id"});
+  row.id = id.is_number_integer()           ? json_text(id)
+           : id.is_null() || id == Json("") ? derived_id(row, path)
+                                            : text_of(id, "id");
+  if (!object.empty()) row.fields = std::move(object);
+  return row;
+}
+
+Json parse_line(const std::string& line) {
+  try {
+    return Json::parse(line);
+  } catch (const Json::exception&) {
+    throw Error("is not JSON");
+  }
+}
+
+// The records of a csv file (RFC 4180): fields in quotes may hold anything, quotes doubled.
+class CsvReader {
+ public:
+  CsvReader(LineReader& lines, char separator) : lines_(lines), separator_(separator) {}
+
+  // False at the end. Empty lines are no records.
+  bool next(std::vector<std::string>& fields) {
+    std::string line;
+    do {
+      if (!lines_.next(line)) return false;
+    } while (line.empty());
+    fields.assign(1, "");
+    bool in_quotes = false;
+    for (std::size_t i = 0;; ++i) {
+      if (i == line.size()) {
+        if (!in_quotes) return true;
+        fields.back() += '\n';
+        if (!lines_.next(line)) throw Error("a quote is not closed");
+        i = static_cast<std::size_t>(-1);
+      } else if (line[i] == '"' && in_quotes && line.substr(i + 1, 1) == "\"") {
+        fields.back() += line[i++];
+      } else if (line[i] == '"') {
+        in_quotes = !in_quotes;
+      } else if (line[i] == separator_ && !in_quotes) {
+        fields.emplace_back();
+      } else {
+        fields.back() += line[i];
+      }
+    }
+  }
+
+ private:
+  LineReader& lines_;
+  char separator_;
+};
+
+void read_jsonl(LineReader& lines, const std::string& root, const std::function<void(Row)>& take) {
+  for (std::string line; lines.next(line);) {
+    if (line.find_first_not_of(" \t") == std::string::npos) continue;
+    take(row_of(parse_line(line), root));
+  }
+}
+
+void read_csv(LineReader& lines, char separator, const std::string& root,
+              const std::function<void(Row)>& take) {
+  CsvReader records(lines, separator);
+  std::vector<std::string> names, fields;
+  if (!records.next(names)) return;
+  while (records.next(fields)) {
+    if (fields.size() != names.size()) {
+      throw Error("has " + std::to_string(fields.size()) + " fields, the first line " +
+                  std::to_string(names.size()));
+    }
+    Json object = Json::object();
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (!is_utf8(fields[i])) throw Error("is not UTF-8");
+      object[names[i]] = fields[i];
+    }
+    take(row_of(std::move(object), root));
+  }
+}
+
+}  // namespace
+
+void read_manifest(const std::string& path, ManifestKind kind, const std::string& root,
+                   const std::function<void(Row)>& take) {
+  LineReader lines(path);
+  try {
+    if (kind == ManifestKind::kJsonl) {
+      read_jsonl(lines, root, take);
+    } else {
+      read_csv(lines, kind == ManifestKind::kCsv ? ',' : '\t', root, take);
+    }
+  } catch (const NamedError&) {
+    throw;
+  } catch (const Error& error) {
+    throw NamedError(path, "line " + std::to_string(lines.number()) + ": " + error.what());
+  }
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,161 @@
+#include "cli/dataset/merge.h"
+
+#include <filesystem>
+#include <memory>
+
+#include "cli/dataset/durable_file.h"
+#include "cli/dataset/file_io.h"
+#include "cli/dataset/line_reader.h"
+#include "cli/dataset/unique_ids.h"
+#include "cli/named_error.h"
+
+namespace mimi::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMostNamedRuns = 8;
+
+class Merger {
+ public:
+  Merger(const Workspace& workspace, const DatasetSettings& settings)
+      : workspace_(workspace),
+        settings_(settings),
+        dataset_(settings.sha256()),
+        manifest_(workspace.manifest(), workspace.path(".work/manifest.part")),
+        errors_(workspace.errors(), workspace.path(".work/errors.part")) {
+    if (settings.form == Form::kSafetensors) {
+      index_ = std::make_unique<DurableFile>(workspace.path("index.json"),
+                                             workspace.path(".work/index.part"));
+      index_->write(bytes_of("{\"weight_map\": {"));
+    }
+  }
+
+  DatasetCounts run() {
+    for (std::uint64_t shard = 0; shard < settings_.shards(); ++shard) take_shard(shard);
+    if (ids_.find_same()) throw NamedError(workspace_.out(), "two rows have the same id");
+    manifest_.commit();
+    errors_.commit();
+    if (index_) end_index();
+    return counts_;
+  }
+
+ private:
+  void take_shard(std::uint64_t shard) {
+    const std::string name = workspace_.finished(shard);
+    LineReader lines(name);
+    try {
+      std::string line;
+      lines.next(line);
+      check_head(Json::parse(line), shard);
+      const std::uint64_t first = settings_.first_row(shard);
+      for (std::uint64_t row = first; row < first + settings_.rows_of(shard); ++row) {
+        if (!lines.next(line)) throw NamedError(name, "row " + std::to_string(row) + " is missing");
+        take_row(line, Json::parse(line), row, name);
+      }
+      if (lines.next(line)) throw NamedError(name, "has more rows than a shard");
+    } catch (const Json::exception&) {
+      throw NamedError(name, "line " + std::to_string(lines.number()) + " is damaged");
+    }
+    if (!is_file_per_row(settings_.form))
+      check_output(output_place(settings_.form, "", shard), name);
+  }
+
+  void check_head(const Json& head, std::uint64_t shard) const {
+    const std::string name = workspace_.finished(shard);
+    if (head.at("dataset") != dataset_)
+      throw NamedError(name, "is of a dataset with other settings");
+    if (head.at("shard") != shard || head.at("first_row") != settings_.first_row(shard) ||
+        head.at("rows") != settings_.rows_of(shard)) {
+      throw NamedError(name, "is not the shard that its name says");
+    }
+  }
+
+  void take_row(const std::string& line, const Json& json, std::uint64_t row,
+                const std::string& name) {
+    if (json.at("row") != row) {
+      throw NamedError(name, "has row " + json_text(json.at("row")) + " where row " +
+                                 std::to_string(row) + " must be");
+    }
+    ids_.add(json.at("id").get<std::string>());
+    if (json.contains("error")) {
+      errors_.write(bytes_of(line + "\n"));
+      ++counts_.failed;
+      return;
+    }
+    if (is_file_per_row(settings_.form)) check_output(json.at("output"), name);
+    manifest_.write(bytes_of(line + "\n"));
+    ++counts_.done;
+    counts_.samples += json.at("samples").get<std::uint64_t>();
+    counts_.frames += json.at("frames").get<std::uint64_t>();
+    counts_.seconds += json.at("seconds").get<double>();
+    if (index_) add_to_index(json);
+  }
+
+  void check_output(const std::string& place, const std::string& name) const {
+    if (!fs::is_regular_file(workspace_.path(place))) {
+      throw NamedError(name, "its output " + workspace_.path(place) + " is missing");
+    }
+  }
+
+  void add_to_index(const Json& row) {
+    const std::string name = tensor_name_of_id(row.at("id").get<std::string>());
+    index_->write(bytes_of((counts_.done > 1 ? ",\n" : "\n") + json_text(name) + ": " +
+                           json_text(row.at("output"))));
+  }
+
+  void end_index() {
+    const std::uint64_t bytes = 2 * counts_.frames * static_cast<std::uint64_t>(settings_.levels);
+    index_->write(
+        bytes_of("\n}, \"metadata\": {\"total_size\": " + std::to_string(bytes) + "}}\n"));
+    index_->commit();
+  }
+
+  const Workspace& workspace_;
+  const DatasetSettings& settings_;
+  std::string dataset_;
+  DurableFile manifest_, errors_;
+  std::unique_ptr<DurableFile> index_;  // of safetensors alone
+  UniqueIds ids_;
+  DatasetCounts counts_;
+};
+
+}  // namespace
+
+DatasetCounts merge_dataset(const Workspace& workspace, const DatasetSettings& settings) {
+  const std::string missing = missing_shards(workspace, settings);
+  if (!missing.empty()) {
+    throw NamedError(workspace.out(), "of " + std::to_string(settings.shards()) +
+                                          " shards these are not finished: " + missing);
+  }
+  const std::string lock_name = workspace.path(".work/merge.lock");
+  const UniqueFd lock = lock_new_file(lock_name);
+  const DatasetCounts counts = Merger(workspace, settings).run();
+  DurableFile file(workspace.dataset_file(), workspace.path(".work/dataset.part"));
+  file.write(bytes_of(dataset_text(settings, counts)));
+  file.commit();
+  remove_work(workspace);
+  return counts;
+}
+
+void remove_work(const Workspace& workspace) {
+  std::error_code error;
+  fs::remove_all(workspace.work(), error);
+  if (error) throw NamedError(workspace.work(), "cannot be removed: " + error.message());
+}
+
+std::string missing_shards(const Workspace& workspace, const DatasetSettings& settings) {
+  std::string text;
+  std::size_t runs = 0;
+  for (std::uint64_t shard = 0; shard < settings.shards(); ++shard) {
+    if (workspace.is_finished(shard)) continue;
+    const std::uint64_t first = shard;
+    while (shard + 1 < settings.shards() && !workspace.is_finished(shard + 1)) ++shard;
+    if (++runs > kMostNamedRuns) return text + ", ...";
+    text += (text.empty() ? "" : ", ") + std::to_string(first);
+    if (shard > first) text += "-" + std::to_string(shard);
+  }
+  return text;
+}
+
+}  // namespace mimi::cli

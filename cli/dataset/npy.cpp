@@ -1,0 +1,55 @@
+#include "cli/dataset/npy.h"
+
+#include <cstdio>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace mimi::cli {
+namespace {
+
+constexpr std::string_view kMagic("\x93NUMPY\x01\x00", 8);
+constexpr std::size_t kBeginBytes = 10;
+constexpr std::size_t kAlignment = 64;
+
+}  // namespace
+
+std::vector<std::uint8_t> npy_header(const NpyShape& shape) {
+  std::string text = "{'descr': '<u2', 'fortran_order': False, 'shape': (" +
+                     std::to_string(shape.levels) + ", " + std::to_string(shape.frames) + "), }";
+  text.append(kAlignment - (kBeginBytes + text.size()) % kAlignment, ' ');
+  text.back() = '\n';
+  std::vector<std::uint8_t> header(kMagic.begin(), kMagic.end());
+  header.push_back(static_cast<std::uint8_t>(text.size()));
+  header.push_back(static_cast<std::uint8_t>(text.size() >> 8));
+  header.insert(header.end(), text.begin(), text.end());
+  return header;
+}
+
+std::uint64_t npy_bytes(const NpyShape& shape) {
+  return npy_header(shape).size() + 2 * static_cast<std::uint64_t>(shape.levels) * shape.frames;
+}
+
+std::size_t npy_header_bytes(std::span<const std::uint8_t> begin) {
+  const std::string_view text(reinterpret_cast<const char*>(begin.data()), begin.size());
+  if (begin.size() < kBeginBytes || !text.starts_with(kMagic)) throw Error("is not a .npy file");
+  return kBeginBytes + begin[8] + std::size_t{begin[9]} * 256;
+}
+
+NpyShape parse_npy_header(std::span<const std::uint8_t> header) {
+  NpyShape shape;
+  unsigned long long frames = 0;
+  const std::string text(header.begin() + kBeginBytes, header.end());
+  const int found =
+      std::sscanf(text.c_str(), "{'descr': '<u2', 'fortran_order': False, 'shape': (%d, %llu)",
+                  &shape.levels, &frames);
+  shape.frames = frames;
+  const std::vector<std::uint8_t> same =
+      found == 2 ? npy_header(shape) : std::vector<std::uint8_t>{};
+  if (!std::equal(same.begin(), same.end(), header.begin(), header.end())) {
+    throw Error("is not a .npy file of codes as mimi writes it");
+  }
+  return shape;
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,23 @@
+// NumPy's .npy files of codes: uint16 [levels, frames].
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace mimi::cli {
+
+struct NpyShape {
+  int levels = 0;
+  std::uint64_t frames = 0;
+};
+
+std::vector<std::uint8_t> npy_header(const NpyShape& shape);
+std::uint64_t npy_bytes(const NpyShape& shape);
+// How long the header is, given its first 10 bytes. Throws mimi::Error.
+std::size_t npy_header_bytes(std::span<const std::uint8_t> begin);
+// What a header as npy_header() makes it says. Throws mimi::Error.
+NpyShape parse_npy_header(std::span<const std::uint8_t> header);
+
+}  // namespace mimi::cli

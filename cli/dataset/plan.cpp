@@ -1,0 +1,87 @@
+#include "cli/dataset/plan.h"
+
+#include <array>
+#include <span>
+#include <vector>
+
+#include "cli/dataset/file_io.h"
+#include "cli/dataset/unique_ids.h"
+#include "cli/temporary_file.h"
+#include "core/error.h"
+
+namespace mimi::cli {
+namespace {
+
+// Appends to a temporary file.
+class Spool {
+ public:
+  Spool() : file_(open_temporary_file()) {}
+
+  void write(std::span<const std::uint8_t> bytes) {
+    pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+    if (pending_.size() >= kBufferBytes) flush();
+  }
+
+  UniqueFd finish() {
+    flush();
+    return std::move(file_);
+  }
+
+ private:
+  static constexpr std::size_t kBufferBytes = 1 << 16;
+
+  void flush() {
+    write_all(file_.get(), pending_, "a temporary file");
+    pending_.clear();
+  }
+
+  UniqueFd file_;
+  std::vector<std::uint8_t> pending_;
+};
+
+template <typename T>
+std::span<const std::uint8_t> object_bytes(const T& value) {
+  return {reinterpret_cast<const std::uint8_t*>(&value), sizeof value};
+}
+
+void read_back(const UniqueFd& file, std::uint64_t offset, void* data, std::size_t size) {
+  read_all_at(file.get(), static_cast<std::int64_t>(offset),
+              {static_cast<std::uint8_t*>(data), size}, "a temporary file");
+}
+
+}  // namespace
+
+Plan::Plan(const InputOptions& options) {
+  Spool lines, offsets;
+  UniqueIds ids;
+  Sha256 hash;
+  std::uint64_t offset = 0;
+  counts_ = list_rows(options, [&](const Row& row) {
+    const std::string line = json_text(to_json(row)) + "\n";
+    hash.update(line);
+    ids.add(row.id);
+    offsets.write(object_bytes(offset));
+    lines.write(bytes_of(line));
+    offset += line.size();
+  });
+  if (counts_.rows == 0) throw Error("the inputs hold no recordings");
+  offsets.write(object_bytes(offset));
+  lines_ = lines.finish();
+  offsets_ = offsets.finish();
+  sha256_ = hex(hash.finish());
+  if (const auto same = ids.find_same()) {
+    throw Error("two recordings have the id '" + row(same->first).id +
+                "': " + row(same->first).name() + " and " + row(same->second).name() +
+                "; a manifest can give ids");
+  }
+}
+
+Row Plan::row(std::uint64_t number) const {
+  std::array<std::uint64_t, 2> ends;
+  read_back(offsets_, number * sizeof ends[0], ends.data(), sizeof ends);
+  std::string line(ends[1] - ends[0], '\0');
+  read_back(lines_, ends[0], line.data(), line.size());
+  return row_from_json(Json::parse(line));
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,58 @@
+// A row of a dataset: a recording, or a part of one, that is to be tokenised.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mimi::cli {
+
+using Json = nlohmann::ordered_json;
+
+struct Row {
+  // A recording within a tar file.
+  struct Member {
+    std::string name;
+    std::int64_t offset = 0;  // of its bytes in the tar file
+    std::int64_t bytes = 0;
+  };
+
+  std::uint64_t number = 0;
+  std::string id;
+  std::string source;  // the file to open
+  std::optional<Member> member;
+  std::optional<double> start_s, end_s;
+  std::optional<int> channel;  // from 1
+  Json fields;                 // an object of what a manifest says besides; null: nothing
+  std::string error;           // what is wrong with it already, in one line
+
+  // The name for messages.
+  std::string name() const { return member ? source + ": " + member->name : source; }
+};
+
+// Everything about the row, for from_json().
+Json to_json(const Row& row);
+Row row_from_json(const Json& json);
+
+// The beginning of the row's line in manifest.jsonl or errors.jsonl: which one it is.
+Json describe(const Row& row);
+
+// JSON as it stands in all files of a dataset: in one line.
+std::string json_text(const Json& json);
+
+// The id of a recording that was given none: its path without what only says where to begin (a
+// leading /, . and ..) and without its suffix, and, where the manifest chose, its start and end in
+// milliseconds and its channel.
+std::string derived_id(const Row& row, std::string_view path);
+std::string without_suffix(std::string_view path);
+
+// What an id is called in files; see DATASET.md.
+std::string file_name_of_id(std::string_view id);
+std::string tar_key_of_id(std::string_view id);
+std::string tensor_name_of_id(std::string_view id);
+// Whether a file system can hold that name.
+bool fits_file_system(std::string_view file_name);
+
+}  // namespace mimi::cli

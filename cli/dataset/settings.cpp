@@ -1,0 +1,199 @@
+#include "cli/dataset/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "cli/dataset/sha256.h"
+#include "cli/named_error.h"
+
+namespace mimi::cli {
+namespace {
+
+constexpr std::array<std::pair<Form, std::string_view>, 7> kForms = {
+    {{Form::kMimi, "mimi"},
+     {Form::kNpy, "npy"},
+     {Form::kWds, "wds"},
+     {Form::kSafetensors, "safetensors"},
+     {Form::kWav, "wav"},
+     {Form::kFlac, "flac"},
+     {Form::kOgg, "ogg"}}};
+constexpr std::array<std::pair<ResamplerQuality, std::string_view>, 3> kResamplers = {
+    {{ResamplerQuality::kBest, "best"},
+     {ResamplerQuality::kMedium, "medium"},
+     {ResamplerQuality::kFast, "fast"}}};
+constexpr const char* kFormat = "mimi dataset";
+constexpr int kVersion = 1;
+
+template <typename T, std::size_t count>
+std::optional<T> value_of(const std::array<std::pair<T, std::string_view>, count>& names,
+                          std::string_view name) {
+  for (const auto& [value, text] : names) {
+    if (text == name) return value;
+  }
+  return std::nullopt;
+}
+
+template <typename T, std::size_t count>
+std::string_view name_of(const std::array<std::pair<T, std::string_view>, count>& names, T value) {
+  for (const auto& [known, text] : names) {
+    if (known == value) return text;
+  }
+  return "";
+}
+
+Json channels_json(const ChannelChoice& channels) {
+  if (channels.kind == ChannelChoice::Kind::kOne) return channels.index + 1;
+  return "mix";
+}
+
+Json settings_json(const DatasetSettings& settings) {
+  Json json = {{"format", kFormat},
+               {"version", kVersion},
+               {"program", settings.program},
+               {"as", form_name(settings.form)},
+               {"shard_size", settings.shard_size},
+               {"rows", settings.rows},
+               {"shards", settings.shards()},
+               {"inputs_sha256", settings.inputs_sha256},
+               {"model", settings.model},
+               {"fingerprint", settings.fingerprint},
+               {"sample_rate", settings.sample_rate},
+               {"frame_samples", settings.frame_samples},
+               {"codebook_size", settings.codebook_size},
+               {"levels", settings.levels},
+               {"window", window_name(settings.window)},
+               {"dtype", settings.dtype},
+               {"arithmetic", settings.arithmetic},
+               {"channels", channels_json(settings.channels)},
+               {"resampler", resampler_name(settings.resampler)}};
+  if (is_sound(settings.form)) {
+    json["rate"] = settings.rate_hz;
+    json["samples_as"] = settings.sample_format;
+  }
+  return json;
+}
+
+Json decisive_json(const DatasetSettings& settings) {
+  Json json = settings_json(settings);
+  json.erase("model");
+  return json;
+}
+
+template <typename T>
+T known(const std::optional<T>& value, const char* key) {
+  if (!value) throw Error(std::string("'") + key + "' is unknown");
+  return *value;
+}
+
+DatasetSettings settings_from(const Json& json) {
+  if (json.at("format") != kFormat || json.at("version") != kVersion) {
+    throw Error("is not a dataset that this program knows");
+  }
+  DatasetSettings settings = {.program = json.at("program"),
+                              .form = known(parse_form(json.at("as").get<std::string>()), "as"),
+                              .shard_size = json.at("shard_size"),
+                              .rows = json.at("rows"),
+                              .inputs_sha256 = json.at("inputs_sha256"),
+                              .model = json.at("model"),
+                              .fingerprint = json.at("fingerprint"),
+                              .sample_rate = json.at("sample_rate"),
+                              .frame_samples = json.at("frame_samples"),
+                              .codebook_size = json.at("codebook_size"),
+                              .levels = json.at("levels"),
+                              .window = parse_window(json.at("window").get<std::string>()),
+                              .dtype = json.at("dtype"),
+                              .arithmetic = json.at("arithmetic")};
+  if (json.at("channels") != "mix") {
+    settings.channels = {.kind = ChannelChoice::Kind::kOne,
+                         .index = json.at("channels").get<int>() - 1};
+  }
+  settings.resampler =
+      known(value_of(kResamplers, json.at("resampler").get<std::string>()), "resampler");
+  if (is_sound(settings.form)) {
+    settings.rate_hz = json.at("rate");
+    settings.sample_format = json.at("samples_as");
+  }
+  const bool fits = settings.shard_size > 0 && settings.rows > 0 && settings.sample_rate > 0 &&
+                    settings.frame_samples > 0 && settings.codebook_size > 0 &&
+                    settings.levels > 0 && json.at("shards") == settings.shards();
+  if (!fits) throw Error("its numbers do not fit together");
+  return settings;
+}
+
+}  // namespace
+
+std::string_view form_name(Form form) { return name_of(kForms, form); }
+std::optional<Form> parse_form(std::string_view name) { return value_of(kForms, name); }
+bool is_file_per_row(Form form) { return form != Form::kWds && form != Form::kSafetensors; }
+bool is_sound(Form form) { return form == Form::kWav || form == Form::kFlac || form == Form::kOgg; }
+std::string_view resampler_name(ResamplerQuality quality) { return name_of(kResamplers, quality); }
+
+std::string hex_text(std::uint32_t fingerprint) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%08x", fingerprint);
+  return text;
+}
+
+std::uint64_t DatasetSettings::rows_of(std::uint64_t shard) const {
+  return std::min(shard_size, rows - first_row(shard));
+}
+
+std::string DatasetSettings::sha256() const {
+  return hex(mimi::cli::sha256(json_text(decisive_json(*this))));
+}
+
+std::string dataset_text(const DatasetSettings& settings,
+                         const std::optional<DatasetCounts>& counts) {
+  Json json = settings_json(settings);
+  json["complete"] = counts.has_value();
+  if (counts) {
+    json["done"] = counts->done;
+    json["failed"] = counts->failed;
+    json["seconds"] = counts->seconds;
+    json["samples"] = counts->samples;
+    json["frames"] = counts->frames;
+  }
+  return json.dump(1) + "\n";
+}
+
+DatasetFile read_dataset_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) throw NamedError(path, "cannot be read");
+  try {
+    const Json json = Json::parse(text.str());
+    DatasetFile dataset = {.settings = settings_from(json)};
+    if (json.at("complete").get<bool>()) {
+      dataset.counts = {.done = json.at("done"),
+                        .failed = json.at("failed"),
+                        .samples = json.at("samples"),
+                        .frames = json.at("frames"),
+                        .seconds = json.at("seconds")};
+    }
+    return dataset;
+  } catch (const Json::exception&) {
+    throw NamedError(path, "is not a dataset.json as mimi tokenize writes it");
+  } catch (const Error& error) {
+    throw NamedError(path, error.what());
+  }
+}
+
+void check_same(const DatasetSettings& found, const DatasetSettings& asked,
+                const std::string& name) {
+  const Json there = decisive_json(found), here = decisive_json(asked);
+  for (const auto& [key, value] : here.items()) {
+    if (there.at(key) == value) continue;
+    const std::string what =
+        key == "inputs_sha256" ? "other inputs" : "'" + key + "' " + json_text(there.at(key));
+    throw NamedError(name, "was begun with " + what +
+                               (key == "inputs_sha256" ? "" : ", not " + json_text(value)) +
+                               "; give the same options, or another --out");
+  }
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,100 @@
+#include "cli/dataset/workspace.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "cli/dataset/durable_file.h"
+#include "cli/dataset/file_io.h"
+#include "cli/named_error.h"
+
+namespace mimi::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool holds_other_things(const std::string& out) {
+  for (const auto& entry : fs::directory_iterator(out)) {
+    if (entry.path().filename() != ".work") return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<DatasetFile> Workspace::find() const {
+  if (!fs::exists(dataset_file())) return std::nullopt;
+  return read_dataset_file(dataset_file());
+}
+
+DatasetFile Workspace::open(const DatasetSettings& settings) const {
+  if (!fs::exists(dataset_file())) {
+    if (fs::is_directory(out_) && holds_other_things(out_)) {
+      throw NamedError(out_, "holds other things and no dataset");
+    }
+    make_folder(work());
+    DurableFile file(dataset_file(), path(".work/dataset." + std::to_string(getpid()) + ".part"));
+    file.write(bytes_of(dataset_text(settings, std::nullopt)));
+    file.commit(DurableFile::IfThere::kKeep);  // of several tasks one comes first
+  }
+  const DatasetFile dataset = read_dataset_file(dataset_file());
+  check_same(dataset.settings, settings, out_);
+  return dataset;
+}
+
+bool Workspace::is_finished(std::uint64_t shard) const { return fs::exists(finished(shard)); }
+
+std::string Workspace::in_work(std::uint64_t shard, const std::string& suffix) const {
+  return work() + "/" + shard_name(shard) + suffix;
+}
+
+DatasetFile find_finished(const Workspace& workspace) {
+  std::optional<DatasetFile> dataset = workspace.find();
+  if (!dataset) throw NamedError(workspace.out(), "holds no dataset");
+  if (dataset->counts) return *dataset;
+  throw NamedError(workspace.out(), "is not finished: mimi tokenize goes on, mimi merge ends");
+}
+
+void check_model(const DatasetSettings& settings, const ModelInfo& model, const std::string& name) {
+  const std::string found = hex_text(model.fingerprint);
+  if (found == settings.fingerprint) return;
+  throw NamedError(name, "was made with the model '" + settings.model + "' (fingerprint " +
+                             settings.fingerprint + "), not with '" + model.name +
+                             "' (fingerprint " + found + "); --model chooses another");
+}
+
+std::string shard_head(const DatasetSettings& settings, std::uint64_t shard) {
+  return json_text({{"shard", shard},
+                    {"first_row", settings.first_row(shard)},
+                    {"rows", settings.rows_of(shard)},
+                    {"dataset", settings.sha256()}});
+}
+
+std::string shard_name(std::uint64_t shard) {
+  char text[40];
+  std::snprintf(text, sizeof text, "shard-%06llu", static_cast<unsigned long long>(shard));
+  return text;
+}
+
+std::string output_place(Form form, std::string_view id, std::uint64_t shard) {
+  switch (form) {
+    case Form::kMimi:
+      return file_name_of_id(id) + ".mimi";
+    case Form::kNpy:
+      return file_name_of_id(id) + ".npy";
+    case Form::kWds:
+      return shard_name(shard) + ".tar";
+    case Form::kSafetensors:
+      return shard_name(shard) + ".safetensors";
+    case Form::kWav:
+    case Form::kFlac:
+    case Form::kOgg:
+      break;
+  }
+  return file_name_of_id(id) + "." + std::string(form_name(form));
+}
+
+}  // namespace mimi::cli

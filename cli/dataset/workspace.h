@@ -1,0 +1,54 @@
+// Where things are in the folder of a dataset; see DATASET.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cli/dataset/settings.h"
+
+namespace mimi::cli {
+
+class Workspace {
+ public:
+  explicit Workspace(const std::string& out) : out_(out) {}
+
+  const std::string& out() const { return out_; }
+  std::string path(std::string_view place) const { return out_ + "/" + std::string(place); }
+  std::string dataset_file() const { return path("dataset.json"); }
+  std::string manifest() const { return path("manifest.jsonl"); }
+  std::string errors() const { return path("errors.jsonl"); }
+
+  std::string work() const { return path(".work"); }
+  std::string journal(std::uint64_t shard) const { return in_work(shard, ".journal"); }
+  std::string finished(std::uint64_t shard) const { return in_work(shard, ".jsonl"); }
+  std::string unfinished(std::uint64_t shard, std::string_view what) const {
+    return in_work(shard, "." + std::string(what) + ".part");
+  }
+
+  // Opens or begins the dataset: dataset.json and .work are there afterwards, unless it is
+  // finished. Throws mimi::Error when the folder holds another dataset, or other things and none.
+  DatasetFile open(const DatasetSettings& settings) const;
+  // What a dataset in the folder says of itself; none: there is none.
+  std::optional<DatasetFile> find() const;
+
+  bool is_finished(std::uint64_t shard) const;
+
+ private:
+  std::string in_work(std::uint64_t shard, const std::string& suffix) const;
+
+  std::string out_;
+};
+
+// Throws mimi::Error where the folder holds no finished dataset.
+DatasetFile find_finished(const Workspace& workspace);
+// Throws mimi::Error naming the dataset when it was made with another model.
+void check_model(const DatasetSettings& settings, const ModelInfo& model, const std::string& name);
+// The first line of a finished shard's .jsonl.
+std::string shard_head(const DatasetSettings& settings, std::uint64_t shard);
+// "shard-000012"
+std::string shard_name(std::uint64_t shard);
+// Where in the folder the codes of a row are.
+std::string output_place(Form form, std::string_view id, std::uint64_t shard);
+
+}  // namespace mimi::cli
