@@ -25,6 +25,7 @@ FILES = {
     "lib/pkgconfig/mimi.pc",
     "share/bash-completion/completions/mimi",
     "share/doc/mimi/CHANGELOG.md",
+    "share/doc/mimi/DATASET.md",
     "share/doc/mimi/FORMAT.md",
     "share/doc/mimi/LICENSE-APACHE",
     "share/doc/mimi/LICENSE-MIT",
