@@ -82,6 +82,66 @@ LatencyFigures measure_latency(Dtype dtype, const std::string& direction, int th
           percentile(seconds, 0.99)};
 }
 
+// Everything that a run over several streams needs.
+struct StreamsRun {
+  const Model& model;
+  int streams, levels, frames;
+  StreamOptions options;
+};
+
+double encode_together(const StreamsRun& run, std::span<const float> samples) {
+  const auto frame = static_cast<std::size_t>(run.model.info().frame_samples);
+  std::vector<Encoder> encoders;
+  std::vector<std::vector<std::uint16_t>> codes(static_cast<std::size_t>(run.streams));
+  for (int i = 0; i < run.streams; ++i) {
+    encoders.emplace_back(run.model, EncoderOptions{.levels = run.levels, .stream = run.options});
+  }
+  return seconds_of([&] {
+    std::vector<EncoderPush> pushes(codes.size());
+    for (std::size_t t = 0; t < static_cast<std::size_t>(run.frames); ++t) {
+      for (std::size_t i = 0; i < pushes.size(); ++i) {
+        pushes[i] = {&encoders[i], samples.subspan(t * frame, frame), &codes[i]};
+      }
+      push_together(pushes);
+    }
+  });
+}
+
+double decode_together(const StreamsRun& run, std::span<const std::uint16_t> codes) {
+  const auto levels = static_cast<std::size_t>(run.levels);
+  std::vector<Decoder> decoders;
+  std::vector<std::vector<float>> samples(static_cast<std::size_t>(run.streams));
+  for (int i = 0; i < run.streams; ++i) {
+    decoders.emplace_back(
+        run.model, DecoderOptions{.levels = first_levels(run.levels), .stream = run.options});
+  }
+  return seconds_of([&] {
+    std::vector<DecoderPush> pushes(samples.size());
+    for (std::size_t t = 0; t < static_cast<std::size_t>(run.frames); ++t) {
+      for (std::size_t i = 0; i < pushes.size(); ++i) {
+        samples[i].clear();
+        pushes[i] = {&decoders[i], codes.subspan(t * levels, levels), &samples[i]};
+      }
+      push_together(pushes);
+    }
+  });
+}
+
+// `whole` is what the same codec does with a whole recording; `run` gives seconds.
+template <typename Run>
+StreamsFigures measure_streams(const StreamsRun& streams, const SpeedFigures& whole,
+                               double whole_seconds, int runs, Run run) {
+  run();  // warms up
+  std::vector<double> seconds;
+  for (int i = 0; i < runs; ++i) seconds.push_back(run());
+  const ModelInfo& info = streams.model.info();
+  const double audio_seconds =
+      static_cast<double>(streams.streams) * streams.frames * info.frame_samples / info.sample_rate;
+  const double speed = audio_seconds / percentile(seconds, 0.5);
+  return {info.dtype,      whole.direction, streams.options.threads,
+          streams.streams, speed,           speed / (whole_seconds / whole.median_seconds)};
+}
+
 }  // namespace
 
 void run_benchmarks(const Model& model, std::span<const float> samples, const BenchPlan& plan,
@@ -100,6 +160,20 @@ void run_benchmarks(const Model& model, std::span<const float> samples, const Be
     }));
     figures.speeds.push_back(measure_speed(dtype, "decode", threads, plan.runs,
                                            [&] { return decode_whole(model, decode, codes); }));
+
+    const double audio_seconds = static_cast<double>(samples.size()) / model.info().sample_rate;
+    if (plan.streams > 1) {
+      constexpr std::size_t kMostFrames = 25;
+      const StreamsRun run = {
+          model, plan.streams, plan.levels,
+          static_cast<int>(std::min(samples.size() / frame_samples, kMostFrames)), stream};
+      const SpeedFigures encoded = figures.speeds[figures.speeds.size() - 2];
+      figures.streams.push_back(measure_streams(run, encoded, audio_seconds, plan.runs,
+                                                [&] { return encode_together(run, samples); }));
+      figures.streams.push_back(measure_streams(run, figures.speeds.back(), audio_seconds,
+                                                plan.runs,
+                                                [&] { return decode_together(run, codes); }));
+    }
 
     const int frames = static_cast<int>(std::min(codes.size() / levels, std::size_t{500}));
     // The codes have a frame for the padded end too; whole frames of samples are what is timed.

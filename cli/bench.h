@@ -11,7 +11,8 @@ namespace mimi::cli {
 
 struct BenchPlan {
   int levels = 8;
-  int runs = 5;  // counted, after one that warms up
+  int streams = 1;  // measured together too where more than one
+  int runs = 5;     // counted, after one that warms up
   std::vector<int> threads;
   double clock_hz = 0;
   Window window = Window::kOffline;
@@ -44,10 +45,21 @@ struct LatencyFigures {
 };
 
 // Of one or several dtypes.
+// Several streams advanced together, a frame of each a call.
+struct StreamsFigures {
+  Dtype dtype;
+  std::string direction;
+  int threads;
+  int streams;
+  double times_real_time;  // of all streams together, in the median run
+  double share_of_whole;   // of the same codec's speed on a whole recording
+};
+
 struct BenchFigures {
   std::vector<PeakFigures> peaks;
   std::vector<SpeedFigures> speeds;
   std::vector<LatencyFigures> latencies;
+  std::vector<StreamsFigures> streams;
 };
 
 // Adds what `model` does in its dtype. `samples` is at the model's rate.

@@ -36,6 +36,10 @@ std::vector<Figure> figures_of(const Json& report) {
   for (const Json& latency : list_of(report, "latencies")) {
     figures.push_back({who(latency) + ", a frame", "ms", latency.at("median_ms"), false});
   }
+  for (const Json& together : list_of(report, "streams")) {
+    figures.push_back({who(together) + ", " + together.at("streams").dump() + " streams", "x",
+                       together.at("times_real_time"), true});
+  }
   for (const Json& kernel : list_of(report, "kernels")) {
     const auto name = kernel.at("kernel").get<std::string>() + ", " +
                       kernel.at("isa").get<std::string>() + ", " +

@@ -32,6 +32,7 @@ struct BenchOptions {
   int seconds = 30;
   int runs = 5;
   int levels = 0;  // 0: 8, or all of a model that has fewer
+  int streams = 1;
   bool json = false;
   bool kernels = false;
   std::string compare;  // what --json printed earlier; empty: nothing to compare with
@@ -142,6 +143,14 @@ Json report_json(const Report& report) {
                                  {"median_ms", latency.median_seconds * 1e3},
                                  {"p99_ms", latency.p99_seconds * 1e3}});
   }
+  for (const StreamsFigures& together : figures.streams) {
+    json["streams"].push_back({{"dtype", name_of(together.dtype)},
+                               {"direction", together.direction},
+                               {"threads", together.threads},
+                               {"streams", together.streams},
+                               {"times_real_time", together.times_real_time},
+                               {"share_of_whole", together.share_of_whole}});
+  }
   return json;
 }
 
@@ -182,6 +191,15 @@ void print_table(const Report& report) {
       "transformer"
       "    quantizer\n");
   for (const SpeedFigures& speed : figures.speeds) print_speed(speed, report);
+  if (!figures.streams.empty()) {
+    std::printf("\n%d streams together, a frame of each at a time\n",
+                figures.streams.front().streams);
+  }
+  for (const StreamsFigures& together : figures.streams) {
+    std::printf("%-4s  %s, threads %-4d         %6.1fx, %3.0f %% of a whole recording's speed\n",
+                name_of(together.dtype).c_str(), together.direction.c_str(), together.threads,
+                together.times_real_time, 100 * together.share_of_whole);
+  }
   std::printf("\none frame of a stream, ms         median     p99\n");
   for (const LatencyFigures& latency : figures.latencies) {
     std::printf("%-4s  %s, threads %-4d         %7.2f %7.2f\n", name_of(latency.dtype).c_str(),
@@ -210,8 +228,11 @@ void measure_dtype(const BenchOptions& options, const CommonOptions& common, Dty
                                          ? synthesize_voice(rate_hz, options.seconds)
                                          : read_recording(options.input, rate_hz, options.seconds);
   report.audio_seconds = static_cast<double>(samples.size()) / rate_hz;
-  BenchPlan plan = {
-      .levels = report.levels, .runs = options.runs, .threads = {1}, .clock_hz = report.clock_hz};
+  BenchPlan plan = {.levels = report.levels,
+                    .streams = options.streams,
+                    .runs = options.runs,
+                    .threads = {1},
+                    .clock_hz = report.clock_hz};
   const int threads = thread_count(common);
   if (threads > 1) plan.threads.push_back(threads);
   run_benchmarks(model, samples, plan, report.figures);
@@ -284,12 +305,15 @@ void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen) {
             "seconds of audio in a run, at most those of IN (default 30)");
   add_count(*command, "--runs", options->runs, 1000, "runs to take the median of (default 5)");
   add_count(*command, "-l,--levels", options->levels, 64, "codebooks per frame (default 8)");
+  add_count(*command, "--streams", options->streams, 4096,
+            "measure so many streams advanced together, too");
   command
       ->add_flag("--kernels", options->kernels,
                  "measure each kernel alone, on each instruction set (--isa: on that one)")
       ->excludes(command->get_option("IN"))
       ->excludes(command->get_option("--seconds"))
-      ->excludes(command->get_option("--levels"));
+      ->excludes(command->get_option("--levels"))
+      ->excludes(command->get_option("--streams"));
   CLI::Option* compare =
       command
           ->add_option(

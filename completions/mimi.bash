@@ -41,7 +41,7 @@ _mimi() {
     --resampler) _mimi_words 'best medium fast' ;;
     --window) _mimi_words 'offline moshi-streaming rust' ;;
     --block-frames | --fall | --from | --lead-in | --levels | -l | --rate | --raw-channels) COMPREPLY=() ;;
-    --runs | --seconds | --threads | --to | --warm-up) COMPREPLY=() ;;
+    --runs | --seconds | --streams | --threads | --to | --warm-up) COMPREPLY=() ;;
     --include | --resample | --seed | --shard | --shard-size) COMPREPLY=() ;;
     *) _mimi_argument ;;
   esac
@@ -62,7 +62,7 @@ _mimi_argument() {
       options+=' -o --output -f --force -l --levels --channels --raw-channels --rate --format --raw'
       options+=' --resampler --window'
       ;;
-    bench) options+=' --json --seconds --runs -l --levels --kernels --compare --fall' ;;
+    bench) options+=' --json --seconds --streams --runs -l --levels --kernels --compare --fall' ;;
     info) options+=' --json' ;;
     tokenize)
       options+=' --list --include --root --out --as -l --levels --shard-size --shard --channels'

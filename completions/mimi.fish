@@ -72,6 +72,7 @@ complete -c mimi -n $converting -l like -r -F -d 'File with the model and rates'
 
 complete -c mimi -n '__fish_seen_subcommand_from encode' -l block-frames -x -d 'Frames per block'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l runs -x -d 'Runs to take the median of'
+complete -c mimi -n '__fish_seen_subcommand_from bench' -l streams -x -d 'Streams advanced together'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'Seconds of audio in a run'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l kernels -d 'Measure each kernel alone'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l compare -r -F -d 'Figures to compare with'

@@ -43,6 +43,20 @@ class Bench(CliTest):
             self.assertRegex(table, rf"load in {dtype} [\d.]+ s, ")
         self.fails("--dtype", "all", "encode", FLAC, code=2, err="--dtype: all is for bench")
 
+    def test_streams(self):
+        report = self.bench("--seconds", "1", "--runs", "1", "--threads", "2", "--streams", "3")
+        together = report["streams"]
+        self.assertEqual([(t["direction"], t["threads"], t["streams"]) for t in together],
+                         [("encode", 1, 3), ("decode", 1, 3), ("encode", 2, 3), ("decode", 2, 3)])
+        for figures in together:
+            whole = next(s for s in report["speeds"] if s["direction"] == figures["direction"] and
+                         s["threads"] == figures["threads"])
+            share = figures["times_real_time"] / whole["times_real_time"]
+            self.assertAlmostEqual(figures["share_of_whole"], share)
+        table = self.mimi("bench", "--seconds", "1", "--runs", "1", "--threads", "1",
+                          "--streams", "3", out=None).decode()
+        self.assertRegex(table, r"3 streams together.*\n.*encode, threads 1 .*% of a whole")
+
     def check_dtypes(self, report, dtypes):
         self.assertEqual([load["dtype"] for load in report["loads"]], dtypes)
         for load in report["loads"]:
