@@ -217,7 +217,7 @@ void print_table(const Report& report) {
 void measure_dtype(const BenchOptions& options, const CommonOptions& common, Dtype dtype,
                    Report& report) {
   const auto start = std::chrono::steady_clock::now();
-  const Model model = open_model(common, dtype);
+  const Model model = open_model(common, encoding(ModelUse::kBoth, options.levels), dtype);
   const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
   report.load_seconds.push_back(load.count());
   report.model = model.info();

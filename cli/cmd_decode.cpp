@@ -3,7 +3,9 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -50,6 +52,24 @@ std::vector<int> chosen_levels(const TokenInput& input, const LevelSet& asked) {
       "has " + std::to_string(there) + " levels, --levels asks for " +
           (asked.levels.empty() ? std::to_string(count)
                                 : "level " + std::to_string(levels.back()) + ", counted from 0"));
+}
+
+// How many levels decoding needs of the model, 0: perhaps all. A pipe does not tell before it is
+// read.
+int needed_levels(const std::vector<Job>& jobs, const LevelSet& asked) {
+  if (!asked.levels.empty()) return asked.levels.back() + 1;
+  if (asked.count > 0) return asked.count;
+  int most = 1;
+  for (const Job& job : jobs) {
+    std::error_code ignored;
+    if (!std::filesystem::is_regular_file(job.input, ignored)) return 0;
+    try {
+      most = std::max(most, TokenInput(job.input).header().levels);
+    } catch (const Error&) {
+      // What is wrong with it is told when its turn comes.
+    }
+  }
+  return most;
 }
 
 class FileDecoder {
@@ -225,7 +245,8 @@ int run_decode(const DecodeOptions& options, const CommonOptions& common) {
   const std::vector<Job> jobs =
       plan_jobs(options.inputs, options.output, options.sink.raw ? ".raw" : ".wav");
   for (const Job& job : jobs) container_of(job.output, options.sink);
-  const Model model = open_model(common);
+  const Model model =
+      open_model(common, {.use = ModelUse::kDecode, .levels = needed_levels(jobs, options.levels)});
   return run_each(jobs, [&](const Job& job) {
     TokenInput input(job.input);
     check_model(input, model.info());

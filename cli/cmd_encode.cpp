@@ -195,7 +195,7 @@ class FileEncoder {
 int run_encode(const EncodeOptions& options, const CommonOptions& common) {
   refuse_outputs(options.inputs, {".mimi"});
   const std::vector<Job> jobs = plan_jobs(options.inputs, options.output, ".mimi");
-  const Model model = open_model(common);
+  const Model model = open_model(common, encoding(ModelUse::kEncode, options.levels));
   EncodeOptions resolved = options;
   resolved.levels = encoded_levels(options.levels, model);
   return run_each(jobs, [&](const Job& job) { FileEncoder(job, model, resolved, common).run(); });

@@ -98,7 +98,7 @@ int run_roundtrip(const RoundtripOptions& options, const CommonOptions& common) 
   const std::string suffix = options.sink.raw ? ".mimi.raw" : ".mimi.wav";
   const std::vector<Job> jobs = plan_jobs({options.input}, options.output, suffix);
   container_of(jobs.front().output, options.sink);
-  const Model model = open_model(common);
+  const Model model = open_model(common, encoding(ModelUse::kBoth, options.levels));
   RoundtripOptions resolved = options;
   resolved.levels = encoded_levels(options.levels, model);
   return run_each(jobs, [&](const Job& job) {

@@ -43,10 +43,15 @@ struct CommonOptions {
   bool quiet = false;
 };
 
+// What a model is opened for.
+struct Purpose {
+  ModelUse use = ModelUse::kBoth;
+  int levels = 0;  // the first so many; 0: all
+};
 // Loads what --model names. UsageError when --isa or MIMI_ISA names what cannot run here, and where
 // --dtype is `all`.
-Model open_model(const CommonOptions& options);
-Model open_model(const CommonOptions& options, Dtype dtype);
+Model open_model(const CommonOptions& options, const Purpose& purpose);
+Model open_model(const CommonOptions& options, const Purpose& purpose, Dtype dtype);
 // The dtypes that --dtype stands for, `otherwise` where it is not given.
 std::vector<Dtype> chosen_dtypes(const CommonOptions& options, DtypeChoice otherwise);
 // The kernels that --isa or MIMI_ISA names, else all that run here. UsageError as above.
@@ -54,6 +59,8 @@ std::vector<const kernels::KernelTable*> chosen_tables(const CommonOptions& opti
 // The number of threads to use, at least 1. UsageError when MIMI_THREADS is not a positive number.
 int thread_count(const CommonOptions& options);
 StreamOptions stream_options(Window window, const CommonOptions& options);
+// The first `asked` levels, 0: as many as encoded_levels() makes of it.
+Purpose encoding(ModelUse use, int asked);
 // What to encode for `asked` levels; 0: 8, or all of a model that has fewer. UsageError when the
 // model has fewer than asked.
 int encoded_levels(int asked, const Model& model);

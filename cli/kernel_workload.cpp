@@ -194,8 +194,8 @@ KernelCall nearest_call(const KernelTable& table, const char* rows_are, int rows
   kernels::AlignedFloats entries(std::size_t{kDim} * kEntries);
   fill(entries);
   for (std::size_t i = 0; i < (cold ? cold_copies(entries.size()) : 1); ++i) {
-    data->codebooks.push_back(
-        pack_linear({&table}, {entries.data(), entries.size()}, kDim, kEntries));
+    const auto layout = linear_layout({entries.data(), entries.size()}, kDim, kEntries);
+    data->codebooks.emplace_back(kernels::Packing{&table}, layout, std::span<const float>());
   }
   data->input = filled_rows(kDim, rows);
   data->nearest.resize(static_cast<std::size_t>(rows));

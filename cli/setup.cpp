@@ -49,16 +49,19 @@ std::vector<Dtype> chosen_dtypes(const CommonOptions& options, DtypeChoice other
   return {Dtype::kF32, Dtype::kBf16, Dtype::kInt8};
 }
 
-Model open_model(const CommonOptions& options) {
+Model open_model(const CommonOptions& options, const Purpose& purpose) {
   const std::vector<Dtype> dtypes = chosen_dtypes(options, DtypeChoice::kF32);
   if (dtypes.size() > 1) throw UsageError("--dtype: all is for bench");
-  return open_model(options, dtypes.front());
+  return open_model(options, purpose, dtypes.front());
 }
 
-Model open_model(const CommonOptions& options, Dtype dtype) {
+Model open_model(const CommonOptions& options, const Purpose& purpose, Dtype dtype) {
   select_table(options.isa);
-  const ModelOptions model_options = {
-      .isa = options.isa, .threads = thread_count(options), .dtype = dtype};
+  const ModelOptions model_options = {.isa = options.isa,
+                                      .threads = thread_count(options),
+                                      .dtype = dtype,
+                                      .use = purpose.use,
+                                      .levels = purpose.levels};
   if (options.model.empty()) return Model::embedded(model_options);
   return Model::open(resolve_model(options.model), model_options);
 }
@@ -92,6 +95,10 @@ StreamOptions stream_options(Window window, const CommonOptions& options) {
   return stream;
 }
 
+Purpose encoding(ModelUse use, int asked) {
+  return {.use = use, .levels = asked == 0 ? kDefaultLevels : asked};
+}
+
 int encoded_levels(int asked, const Model& model) {
   if (asked == 0) return std::min(kDefaultLevels, model.info().levels);
   if (asked <= model.info().levels) return asked;
@@ -101,7 +108,7 @@ int encoded_levels(int asked, const Model& model) {
 }
 
 int run_version(const CommonOptions& common) {
-  const Model model = open_model(common);
+  const Model model = open_model(common, {.use = ModelUse::kDecode, .levels = 1});
   std::string isas;
   for (const kernels::KernelTable* table : kernels::available()) {
     isas += (isas.empty() ? "" : ", ") + std::string(table->name);

@@ -1,6 +1,7 @@
 #include "core/checkpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -35,26 +36,35 @@ std::string join(std::string_view prefix, std::string_view suffix) {
   return std::string(prefix).append(suffix);
 }
 
-std::size_t count_of(std::span<const std::int64_t> shape) {
-  return static_cast<std::size_t>(
-      std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>()));
+std::string canonical_name(const TensorSpec& tensor) {
+  return tensor.is_codebook ? join(tensor.name, kEmbed) : tensor.name;
 }
 
-// Rows of q or k for rotary pairs (2i, 2i + 1) -> for pairs (i, i + head_dim / 2), in every head.
-Floats interleaved_to_halves(std::span<const float> rows, const Config& config) {
-  auto reordered = std::make_unique_for_overwrite<float[]>(rows.size());
-  float* to = reordered.get();
-  const int head_dim = config.head_dim();
+// The values of one canonical tensor: as they lie in the file or, where the file has another type
+// or order, made by blocks.
+struct TensorValues {
+  std::size_t count = 0;
+  std::span<const float> view;
+  std::function<void(std::size_t first, std::span<float> values)> make;  // where there is no view
+};
+
+// Of rows of q or k for rotary pairs (2i, 2i + 1), those for pairs (i, i + head_dim / 2) in every
+// head; `first` is the number of the first value.
+void widen_as_halves(std::span<const std::byte> rows, TensorType dtype, const Config& config,
+                     std::size_t first, std::span<float> values) {
+  const auto head_dim = static_cast<std::size_t>(config.head_dim());
   const auto columns = static_cast<std::size_t>(config.hidden_size);
-  for (int head = 0; head < config.num_attention_heads; ++head) {
-    for (int half = 0; half < 2; ++half) {
-      for (int pair = 0; pair < head_dim / 2; ++pair) {
-        const auto row = static_cast<std::size_t>(head * head_dim + 2 * pair + half);
-        to = std::ranges::copy(rows.subspan(row * columns, columns), to).out;
-      }
-    }
+  const std::size_t bytes = value_bytes(dtype);
+  while (!values.empty()) {
+    const std::size_t row = first / columns, column = first % columns;
+    const std::size_t place = row % head_dim;
+    const std::size_t half = place / (head_dim / 2), pair = place % (head_dim / 2);
+    const std::size_t from = (row - place + 2 * pair + half) * columns + column;
+    const std::size_t count = std::min(columns - column, values.size());
+    widen(rows.subspan(from * bytes, count * bytes), dtype, values.first(count));
+    values = values.subspan(count);
+    first += count;
   }
-  return {std::move(reordered), rows.size()};
 }
 
 std::string tensor_line(std::string_view name, std::span<const std::int64_t> shape,
@@ -67,6 +77,10 @@ std::string tensor_line(std::string_view name, std::span<const std::int64_t> sha
 }
 
 }  // namespace
+
+std::int64_t TensorSpec::values() const {
+  return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
+}
 
 struct Checkpoint::Impl {
   std::optional<MappedFile> file;  // none where the content is the caller's
@@ -85,21 +99,23 @@ struct Checkpoint::Impl {
     throw Error(source + ": tensor " + quote(tensor) + what);
   }
 
-  Floats values(std::string_view tensor, std::span<const std::int64_t> shape) const;
+  TensorValues values(std::string_view tensor, std::span<const std::int64_t> shape) const;
+  TensorValues codebook_values(std::string_view prefix) const;
+  TensorValues values(const TensorSpec& tensor) const;
   // Throws at a value that is not finite; `first` is the number of the first value.
   void check_finite(std::string_view tensor, std::span<const float> values,
                     std::size_t first) const;
-  void record(std::string_view tensor, std::span<const float> values);
-  Floats read(std::string_view tensor, std::span<const std::int64_t> shape);
-  Floats read_codebook(std::string_view prefix);
+  // Makes the values that have no view, in `kept` where there is such. Sees that all are finite,
+  // and keeps their checksum.
+  void look_at(std::string_view tensor, const TensorValues& values, float* kept);
+  Floats read(const TensorSpec& tensor);
   std::map<std::string, Shape> canonical_shapes() const;
-  std::uint32_t checksum(const std::string& tensor, std::span<const std::int64_t> shape);
-  void mark_used(std::initializer_list<std::string> tensors);
+  std::uint32_t checksum(const TensorSpec& tensor);
+  void mark_used(const TensorSpec& tensor);
 };
 
-// The values in the file, widened and in canonical order, unchecked.
-Floats Checkpoint::Impl::values(std::string_view tensor,
-                                std::span<const std::int64_t> shape) const {
+TensorValues Checkpoint::Impl::values(std::string_view tensor,
+                                      std::span<const std::int64_t> shape) const {
   const auto found = index.find(tensor);
   if (found == index.end()) fail(tensor, " is missing, expected " + shape_text(shape));
   const TensorOrigin& origin = found->second;
@@ -112,13 +128,25 @@ Floats Checkpoint::Impl::values(std::string_view tensor,
   if (entry.dtype == TensorType::kOther) {
     fail(entry.name, " is " + entry.dtype_name + ", expected F32, F16 or BF16");
   }
-  if (origin.part == TensorPart::kWhole) return to_float32(entry.data, entry.dtype);
-
-  const std::size_t third = entry.data.size() / 3;
-  const auto offset = third * (static_cast<std::size_t>(origin.part) - 1);
-  Floats part = to_float32(entry.data.subspan(offset, third), entry.dtype);
-  if (origin.part == TensorPart::kValue) return part;
-  return interleaved_to_halves(part.view(), config);
+  std::span<const std::byte> data = entry.data;
+  if (origin.part != TensorPart::kWhole) {
+    const std::size_t third = data.size() / 3;
+    data = data.subspan(third * (static_cast<std::size_t>(origin.part) - 1), third);
+  }
+  const TensorType dtype = entry.dtype;
+  TensorValues values = {.count = data.size() / value_bytes(dtype), .view = {}, .make = {}};
+  if (origin.part == TensorPart::kQuery || origin.part == TensorPart::kKey) {
+    values.make = [this, data, dtype](std::size_t first, std::span<float> made) {
+      widen_as_halves(data, dtype, config, first, made);
+    };
+    return values;
+  }
+  values.view = view_float32(data, dtype);
+  values.make = [data, dtype](std::size_t first, std::span<float> made) {
+    const std::size_t bytes = value_bytes(dtype);
+    widen(data.subspan(first * bytes, made.size() * bytes), dtype, made);
+  };
+  return values;
 }
 
 void Checkpoint::Impl::check_finite(std::string_view tensor, std::span<const float> values,
@@ -130,16 +158,58 @@ void Checkpoint::Impl::check_finite(std::string_view tensor, std::span<const flo
                    ", expected finite values");
 }
 
-// Keeps the checksum of a canonical tensor, after seeing that its values are finite.
-void Checkpoint::Impl::record(std::string_view tensor, std::span<const float> values) {
+TensorValues Checkpoint::Impl::codebook_values(std::string_view prefix) const {
+  const Shape shape = {config.codebook_size, config.codebook_dim};
+  const std::string embed = join(prefix, kEmbed);
+  if (index.contains(embed)) return values(embed, shape);
+
+  TensorValues sums = values(join(prefix, kSum), shape);
+  const TensorValues uses = values(join(prefix, kUsage), std::span(shape).first(1));
+  std::vector<float> divisors(uses.count);
+  uses.make(0, divisors);
+  // A use that is infinite would make finite entries; other ill values show in the entries.
+  check_finite(join(prefix, kUsage), divisors, 0);
+  for (float& divisor : divisors) divisor = std::max(divisor, 1e-5F);
+  const auto dim = static_cast<std::size_t>(config.codebook_dim);
+  const auto make = [make_sums = sums.make, divisors, dim](std::size_t first,
+                                                           std::span<float> made) {
+    make_sums(first, made);
+    while (!made.empty()) {
+      const std::size_t count = std::min(dim - first % dim, made.size());
+      const float divisor = divisors[first / dim];
+      for (float& value : made.first(count)) value /= divisor;
+      made = made.subspan(count);
+      first += count;
+    }
+  };
+  return {.count = sums.count, .view = {}, .make = make};
+}
+
+TensorValues Checkpoint::Impl::values(const TensorSpec& tensor) const {
+  return tensor.is_codebook ? codebook_values(tensor.name) : values(tensor.name, tensor.shape);
+}
+
+void Checkpoint::Impl::look_at(std::string_view tensor, const TensorValues& values, float* kept) {
+  bool is_known = false;
   {
     const std::lock_guard lock(mutex);
-    if (checksums.contains(tensor)) return;
+    is_known = checksums.contains(tensor);
   }
-  constexpr std::size_t kBlock = 4096;  // both looks at it find it in the first-level cache
+  if (is_known && (kept == nullptr || !values.view.empty())) return;
+  constexpr std::size_t kBlock = 4096;  // every look at it finds it in the first-level cache
+  std::array<float, kBlock> room;       // NOLINT(*-member-init): filled below
   std::uint32_t checksum = 0;
-  for (std::size_t begin = 0; begin < values.size(); begin += kBlock) {
-    const auto block = values.subspan(begin, std::min(kBlock, values.size() - begin));
+  for (std::size_t begin = 0; begin < values.count; begin += kBlock) {
+    const std::size_t size = std::min(kBlock, values.count - begin);
+    std::span<const float> block;
+    if (values.view.empty()) {
+      const std::span<float> made(kept == nullptr ? room.data() : kept + begin, size);
+      values.make(begin, made);
+      block = made;
+    } else {
+      block = values.view.subspan(begin, size);
+    }
+    if (is_known) continue;
     check_finite(tensor, block, begin);
     checksum = crc32c(checksum, std::as_bytes(block));
   }
@@ -147,32 +217,16 @@ void Checkpoint::Impl::record(std::string_view tensor, std::span<const float> va
   checksums.emplace(tensor, checksum);
 }
 
-Floats Checkpoint::Impl::read(std::string_view tensor, std::span<const std::int64_t> shape) {
-  Floats floats = values(tensor, shape);
-  record(tensor, floats.view());
-  return floats;
-}
-
-Floats Checkpoint::Impl::read_codebook(std::string_view prefix) {
-  const Shape shape = {config.codebook_size, config.codebook_dim};
-  const std::string embed = join(prefix, kEmbed);
-  if (index.contains(embed)) return read(embed, shape);
-
-  const Floats sums = values(join(prefix, kSum), shape);
-  const Floats usage = values(join(prefix, kUsage), std::span(shape).first(1));
-  // A use that is infinite would make finite entries; other ill values show in the entries.
-  check_finite(join(prefix, kUsage), usage.view(), 0);
-  auto codebook = std::make_unique_for_overwrite<float[]>(sums.view().size());
-  const auto dim = static_cast<std::size_t>(config.codebook_dim);
-  for (std::size_t entry = 0; entry < usage.view().size(); ++entry) {
-    const float divisor = std::max(usage.view()[entry], 1e-5F);
-    for (std::size_t i = entry * dim; i < (entry + 1) * dim; ++i) {
-      codebook[i] = sums.view()[i] / divisor;
-    }
+Floats Checkpoint::Impl::read(const TensorSpec& tensor) {
+  const TensorValues found = values(tensor);
+  const std::string canonical = canonical_name(tensor);
+  if (!found.view.empty()) {
+    look_at(canonical, found, nullptr);
+    return Floats(found.view);
   }
-  Floats floats(std::move(codebook), sums.view().size());
-  record(embed, floats.view());
-  return floats;
+  auto kept = std::make_unique_for_overwrite<float[]>(found.count);
+  look_at(canonical, found, kept.get());
+  return {std::move(kept), found.count};
 }
 
 std::map<std::string, Shape> Checkpoint::Impl::canonical_shapes() const {
@@ -188,25 +242,25 @@ std::map<std::string, Shape> Checkpoint::Impl::canonical_shapes() const {
   return shapes;
 }
 
-std::uint32_t Checkpoint::Impl::checksum(const std::string& tensor,
-                                         std::span<const std::int64_t> shape) {
+std::uint32_t Checkpoint::Impl::checksum(const TensorSpec& tensor) {
+  const std::string canonical = canonical_name(tensor);
   {
     const std::lock_guard lock(mutex);
-    const auto found = checksums.find(tensor);
+    const auto found = checksums.find(canonical);
     if (found != checksums.end()) return found->second;
   }
-  if (tensor.ends_with(kEmbed)) {
-    read_codebook(std::string_view(tensor).substr(0, tensor.size() - kEmbed.size()));
-  } else {
-    read(tensor, shape);
-  }
+  look_at(canonical, values(tensor), nullptr);
   const std::lock_guard lock(mutex);
-  return checksums.find(tensor)->second;
+  return checksums.find(canonical)->second;
 }
 
-void Checkpoint::Impl::mark_used(std::initializer_list<std::string> tensors) {
+void Checkpoint::Impl::mark_used(const TensorSpec& tensor) {
   const std::lock_guard lock(mutex);
-  used.insert(tensors);
+  if (!tensor.is_codebook || index.contains(canonical_name(tensor))) {
+    used.insert(canonical_name(tensor));
+  } else {
+    used.insert({join(tensor.name, kSum), join(tensor.name, kUsage)});
+  }
 }
 
 Checkpoint Checkpoint::open(const std::string& path) {
@@ -252,16 +306,26 @@ Checkpoint::~Checkpoint() = default;
 const Config& Checkpoint::config() const { return impl_->config; }
 const std::string& Checkpoint::name() const { return impl_->name; }
 
-Floats Checkpoint::tensor(std::string_view name, std::span<const std::int64_t> shape) const {
-  impl_->mark_used({std::string(name)});
-  return impl_->read(name, shape);
+Floats Checkpoint::read(const TensorSpec& tensor) const {
+  impl_->mark_used(tensor);
+  return impl_->read(tensor);
 }
 
-Floats Checkpoint::codebook(std::string_view prefix) const {
-  const bool direct = impl_->index.contains(join(prefix, kEmbed));
-  if (direct) impl_->mark_used({join(prefix, kEmbed)});
-  if (!direct) impl_->mark_used({join(prefix, kSum), join(prefix, kUsage)});
-  return impl_->read_codebook(prefix);
+void Checkpoint::check(const TensorSpec& tensor) const {
+  impl_->mark_used(tensor);
+  impl_->checksum(tensor);
+}
+
+void Checkpoint::release(const TensorSpec& tensor) const {
+  if (!impl_->file) return;
+  const auto release = [this](const std::string& name) {
+    const auto found = impl_->index.find(name);
+    if (found != impl_->index.end()) {
+      impl_->file->release(impl_->entries[found->second.entry].data);
+    }
+  };
+  release(tensor.is_codebook ? join(tensor.name, kSum) : tensor.name);
+  if (tensor.is_codebook) release(join(tensor.name, kEmbed));
 }
 
 void Checkpoint::expect_all_used() const {
@@ -285,7 +349,9 @@ void Checkpoint::expect_all_used() const {
 std::uint32_t Checkpoint::fingerprint() const {
   std::string text = "mimi-model 1\n" + config_text(impl_->config);
   for (const auto& [name, shape] : impl_->canonical_shapes()) {
-    text += tensor_line(name, shape, impl_->checksum(name, shape));
+    TensorSpec tensor = {.name = name, .shape = shape, .is_codebook = name.ends_with(kEmbed)};
+    if (tensor.is_codebook) tensor.name.resize(name.size() - kEmbed.size());
+    text += tensor_line(name, shape, impl_->checksum(tensor));
   }
   return crc32c(0, std::as_bytes(std::span(text)));
 }
@@ -293,7 +359,7 @@ std::uint32_t Checkpoint::fingerprint() const {
 std::int64_t Checkpoint::parameters() const {
   std::int64_t count = 0;
   for (const auto& [name, shape] : impl_->canonical_shapes()) {
-    count += static_cast<std::int64_t>(count_of(shape));
+    count += TensorSpec{.name = name, .shape = shape}.values();
   }
   return count;
 }

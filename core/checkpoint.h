@@ -3,16 +3,25 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/config.h"
 #include "core/floats.h"
 
 namespace mimi {
+
+// A tensor that a model of the checkpoint's dimensions has.
+struct TensorSpec {
+  std::string name;                 // canonical; of a codebook what is before ".embed"
+  std::vector<std::int64_t> shape;  // what it must be
+  bool is_codebook = false;
+
+  std::int64_t values() const;
+};
 
 // An open checkpoint. The canonical names are Hugging Face's, with one change: a codebook is the
 // single tensor "<prefix>.embed", embed_sum / max(cluster_usage, 1e-5) in float32. A file in
@@ -39,15 +48,15 @@ class Checkpoint {
   const Config& config() const;
   const std::string& name() const;  // the hub's name in a hub's cache, else the folder's or file's
 
-  // The tensor `name`, widened to float32. Throws Error, naming file, tensor, found and expected,
-  // when it is missing, of another shape, not F32, F16 or BF16, or not finite.
-  Floats tensor(std::string_view name, std::span<const std::int64_t> shape) const;
-  Floats tensor(std::string_view name, std::initializer_list<std::int64_t> shape) const {
-    return tensor(name, std::span(shape.begin(), shape.size()));
-  }
-  // [codebook_size x codebook_dim]; `prefix` ends in ".layers.3.codebook". Takes "<prefix>.embed"
-  // as it is where the file has it.
-  Floats codebook(std::string_view prefix) const;
+  // A tensor's values, widened to float32. Throws Error, naming file, tensor, found and expected,
+  // when it is missing, of another shape, not F32, F16 or BF16, or not finite. A codebook is
+  // [codebook_size x codebook_dim]; one that the file has as "<prefix>.embed" is that.
+  Floats read(const TensorSpec& tensor) const;
+  // Looks at a tensor as reading does, without keeping its values.
+  void check(const TensorSpec& tensor) const;
+  // Gives back the memory that the file's pages of a tensor take in this process. Values that were
+  // read stay readable.
+  void release(const TensorSpec& tensor) const;
 
   // Throws Error naming the tensors that nothing has read. Codebooks' "initialized" flags count as
   // read: they only steer training.

@@ -51,10 +51,15 @@ struct ModelInfo {
   Dtype dtype;
 };
 
+// What a model is opened for. The weights of the other direction are verified, but take no memory.
+enum class ModelUse { kBoth, kEncode, kDecode };
+
 struct ModelOptions {
   std::string isa;  // "portable", "avx2", "avx512", ...; empty: MIMI_ISA, else the best there is
   int threads = 1;  // for packing the weights
   Dtype dtype = Dtype::kF32;
+  ModelUse use = ModelUse::kBoth;
+  int levels = 0;  // only the first so many will be used; 0, or more than there are: all
 };
 
 // Weights, immutable and packed for one instruction set. A copy is a reference to the same weights;

@@ -26,23 +26,42 @@ kernels::GemmInput pairs_of(const RowBuffer& input, int first) {
           .depth = input.channels()};
 }
 
+// to[c][r] = from[r][c], in blocks of whole cache lines.
+template <typename T>
+void transpose(const T* from, int rows, std::ptrdiff_t from_step, int columns, T* to,
+               std::ptrdiff_t to_step) {
+  constexpr int kBlock = 16;
+  for (int first = 0; first < rows; first += kBlock) {
+    const int last = std::min(first + kBlock, rows);
+    for (int c = 0; c < columns; ++c) {
+      for (int r = first; r < last; ++r) to[c * to_step + r] = from[r * from_step + c];
+    }
+  }
+}
+
 }  // namespace
 
-CausalConv::CausalConv(const kernels::Packing& packing, const Checkpoint& checkpoint,
-                       const std::string& name, const ConvShape& shape, bool has_bias)
-    : shape_(shape) {
+void CausalConv::load(WeightReader& reader, kernels::Dtype dtype, const std::string& name,
+                      const ConvShape& shape, bool has_bias) {
+  shape_ = shape;
   const auto [in, out, kernel, stride, dilation] = shape;
-  const Floats weight = checkpoint.tensor(name + ".weight", {out, in, kernel});
-  const Floats bias = has_bias ? checkpoint.tensor(name + ".bias", {out}) : Floats();
-  weights_ = kernels::PackedMatrix(packing,
-                                   {.data = weight.view().data(),
-                                    .tap_step = 1,
-                                    .depth_step = kernel,
-                                    .column_step = std::ptrdiff_t{in} * kernel,
-                                    .taps = kernel,
-                                    .depth = in,
-                                    .columns = out},
-                                   bias.view());
+  std::vector<TensorSpec> tensors = {{name + ".weight", {out, in, kernel}}};
+  if (has_bias) tensors.push_back({name + ".bias", {out}});
+  const kernels::Packing packing = {reader.packing().table, dtype};
+  reader.add(tensors, [this, tensors, packing, &checkpoint = reader.checkpoint()] {
+    const Floats weight = checkpoint.read(tensors[0]);
+    const Floats bias = tensors.size() > 1 ? checkpoint.read(tensors[1]) : Floats();
+    weights_ =
+        kernels::PackedMatrix(packing,
+                              {.data = weight.view().data(),
+                               .tap_step = 1,
+                               .depth_step = shape_.kernel,
+                               .column_step = std::ptrdiff_t{shape_.in_channels} * shape_.kernel,
+                               .taps = shape_.kernel,
+                               .depth = shape_.in_channels,
+                               .columns = shape_.out_channels},
+                              bias.view());
+  });
 }
 
 kernels::GemmInput CausalConv::rows_of(const RowBuffer& input, int first) const {
@@ -53,22 +72,46 @@ kernels::GemmInput CausalConv::rows_of(const RowBuffer& input, int first) const 
           .depth = shape_.in_channels};
 }
 
-TransposedConv::TransposedConv(const kernels::Packing& packing, const Checkpoint& checkpoint,
-                               const std::string& name, int in_channels, int out_channels,
-                               int stride) {
-  const int kernel = 2 * stride;
-  const Floats weight = checkpoint.tensor(name + ".weight", {in_channels, out_channels, kernel});
-  const Floats bias = checkpoint.tensor(name + ".bias", {out_channels});
-  for (int j = 0; j < stride; ++j) {
-    phases_.emplace_back(packing,
-                         kernels::WeightLayout{.data = weight.view().data() + j + stride,
-                                               .tap_step = -stride,
-                                               .depth_step = std::ptrdiff_t{out_channels} * kernel,
-                                               .column_step = kernel,
-                                               .taps = 2,
-                                               .depth = in_channels,
-                                               .columns = out_channels},
-                         bias.view());
+void TransposedConv::load(WeightReader& reader, const std::string& name, int in_channels,
+                          int out_channels, int stride) {
+  in_channels_ = in_channels;
+  out_channels_ = out_channels;
+  stride_ = stride;
+  const TensorSpec weight = {name + ".weight", {in_channels, out_channels, 2 * stride}};
+  const TensorSpec bias = {name + ".bias", {out_channels}};
+  reader.add({weight, bias},
+             [this, weight, bias, packing = reader.packing(), &checkpoint = reader.checkpoint()] {
+               pack(packing, checkpoint.read(weight), checkpoint.read(bias));
+             });
+}
+
+// Some columns at a time are brought into an order in which each phase's lie together: in the file
+// a phase has two values of a line, and far from the next.
+void TransposedConv::pack(const kernels::Packing& packing, const Floats& weight,
+                          const Floats& bias) {
+  constexpr int kColumns = 16;
+  const int kernel = 2 * stride_;
+  for (int j = 0; j < stride_; ++j) {
+    phases_.emplace_back(packing, 2, in_channels_, out_channels_).set_bias(bias.view());
+  }
+  // A line more, since rows a multiple of 4 KB apart would fall into one set of the cache.
+  const std::ptrdiff_t row_step = in_channels_ + kernels::kLanes;
+  std::vector<float> rows(static_cast<std::size_t>(kColumns * kernel * row_step));
+  for (int first = 0; first < out_channels_; first += kColumns) {
+    const int columns = std::min(kColumns, out_channels_ - first);
+    const float* from = weight.view().data() + std::ptrdiff_t{first} * kernel;
+    transpose(from, in_channels_, std::ptrdiff_t{out_channels_} * kernel, columns * kernel,
+              rows.data(), row_step);
+    for (int j = 0; j < stride_; ++j) {
+      phases_[static_cast<std::size_t>(j)].set_columns(
+          first, {.data = rows.data() + (j + stride_) * row_step,
+                  .tap_step = -stride_ * row_step,
+                  .depth_step = 1,
+                  .column_step = kernel * row_step,
+                  .taps = 2,
+                  .depth = in_channels_,
+                  .columns = columns});
+    }
   }
 }
 

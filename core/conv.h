@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "core/checkpoint.h"
 #include "core/row_buffer.h"
+#include "core/weight_reader.h"
 #include "kernels/gemm.h"
 
 namespace mimi {
@@ -22,13 +22,15 @@ struct ConvShape {
 // out[t] = bias + sum over taps j of W[:, :, j] in[t * stride + j * dilation - history].
 class CausalConv {
  public:
-  CausalConv() = default;
-  // Reads `name`.weight, [out x in x kernel], and `name`.bias where has_bias.
-  CausalConv(const kernels::Packing& packing, const Checkpoint& checkpoint, const std::string& name,
-             const ConvShape& shape, bool has_bias = true);
+  // `name`.weight is [out x in x kernel]; a matrix of `dtype`.
+  void load(WeightReader& reader, kernels::Dtype dtype, const std::string& name,
+            const ConvShape& shape, bool has_bias = true);
 
   const ConvShape& shape() const { return shape_; }
   const kernels::PackedMatrix& weights() const { return weights_; }
+  double flop_per_row() const {
+    return 2.0 * shape_.kernel * shape_.in_channels * shape_.out_channels;
+  }
   // Past rows that the first new one needs.
   int history() const { return (shape_.kernel - 1) * shape_.dilation + 1 - shape_.stride; }
   // The rows that the product reads for output row 0 on, where that needs `input`'s row `first`.
@@ -44,13 +46,12 @@ class TransposedConv {
  public:
   static constexpr int kHistory = 1;
 
-  TransposedConv() = default;
-  // Reads `name`.weight, [in x out x 2 * stride], and `name`.bias.
-  TransposedConv(const kernels::Packing& packing, const Checkpoint& checkpoint,
-                 const std::string& name, int in_channels, int out_channels, int stride);
+  // `name`.weight is [in x out x 2 * stride].
+  void load(WeightReader& reader, const std::string& name, int in_channels, int out_channels,
+            int stride);
 
-  int stride() const { return static_cast<int>(phases_.size()); }
-  double flop_per_row() const { return phases_.front().flop_per_row() * stride(); }
+  int stride() const { return stride_; }
+  double flop_per_row() const { return 4.0 * stride_ * in_channels_ * out_channels_; }
   // `rows` input rows from `first` on give rows * stride() output rows.
   void run(int most_threads, const RowBuffer& input, int first, int rows,
            const kernels::GemmOutput& output) const;
@@ -62,6 +63,9 @@ class TransposedConv {
   void run(int threads, std::span<const Item> items, int rows) const;
 
  private:
+  void pack(const kernels::Packing& packing, const Floats& weight, const Floats& bias);
+
+  int in_channels_ = 0, out_channels_ = 0, stride_ = 0;
   std::vector<kernels::PackedMatrix> phases_;  // one for each j
 };
 

@@ -43,6 +43,7 @@ struct Decoder::Impl {
   Impl(const Model& m, const DecoderOptions& o)
       : model(m), options(o), block_frames(checked_block_frames(o.stream)) {
     check_levels(o.levels, m.info());
+    check_use(m, ModelUse::kDecode, o.levels.back() + 1);
     reset(0);
   }
 

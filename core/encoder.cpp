@@ -16,7 +16,7 @@ struct EncoderState {
       : seanet(*model.encoder, block_frames, options.threads, options.tap),
         transformer(*model.encoder_transformer, *model.table, options, 2 * block_frames,
                     2 * first_frame),
-        steps(model.encoder_transformer->hidden, model.downsample->history(), 2 * block_frames),
+        steps(model.encoder_transformer->hidden, model.downsample.history(), 2 * block_frames),
         latent(model.encoder_transformer->hidden, 0, block_frames),
         quantizer(*model.quantizer, block_frames, options.threads) {}
 
@@ -38,6 +38,7 @@ struct Encoder::Impl {
       throw Error("levels: found " + std::to_string(o.levels) + ", expected 1 to " +
                   std::to_string(most) + ", what the model '" + m.info().name + "' has");
     }
+    check_use(m, ModelUse::kEncode, o.levels);
     reset(0);
   }
 
@@ -109,7 +110,7 @@ void Encoder::Impl::run(const Batch& batch, int frames) {
   }
   {
     const StageTimer timer(transformer_costs, frames * (2 * m.encoder_transformer->flop_per_step +
-                                                        m.downsample->weights().flop_per_row()));
+                                                        m.downsample.flop_per_row()));
     TransformerStream::run(transformers, steps, 2 * frames);
     downsample(batch.encoders, frames);
   }
@@ -151,7 +152,7 @@ void Encoder::Impl::quantize(const Batch& batch, int frames, int most_levels) {
 }
 
 void Encoder::Impl::downsample(const std::vector<Impl*>& encoders, int frames) {
-  const CausalConv& conv = *encoders.front()->model.impl().downsample;
+  const CausalConv& conv = encoders.front()->model.impl().downsample;
   std::vector<kernels::BatchItem> items;
   for (Impl* e : encoders) {
     RowBuffer& steps = e->state->steps;

@@ -26,34 +26,33 @@ std::uint32_t widen_f16(std::uint16_t half) {
 }
 
 template <typename Widen>
-Floats widen_all(std::span<const std::byte> data, Widen widen) {
-  const std::size_t count = data.size() / sizeof(std::uint16_t);
-  auto values = std::make_unique_for_overwrite<float[]>(count);
-  for (std::size_t i = 0; i < count; ++i) {
+void widen_all(std::span<const std::byte> data, std::span<float> values, Widen widen_half) {
+  assert(data.size() == values.size() * sizeof(std::uint16_t));
+  for (std::size_t i = 0; i < values.size(); ++i) {
     std::uint16_t half = 0;  // may lie at an odd address
     std::memcpy(&half, data.data() + i * sizeof half, sizeof half);
-    values[i] = std::bit_cast<float>(widen(half));
+    values[i] = std::bit_cast<float>(widen_half(half));
   }
-  return {std::move(values), count};
-}
-
-Floats view_or_copy(std::span<const std::byte> data) {
-  const std::size_t count = data.size() / sizeof(float);
-  if (reinterpret_cast<std::uintptr_t>(data.data()) % alignof(float) == 0) {
-    return Floats({reinterpret_cast<const float*>(data.data()), count});
-  }
-  auto values = std::make_unique_for_overwrite<float[]>(count);
-  std::memcpy(values.get(), data.data(), count * sizeof(float));
-  return {std::move(values), count};
 }
 
 }  // namespace
 
-Floats to_float32(std::span<const std::byte> data, TensorType dtype) {
+std::span<const float> view_float32(std::span<const std::byte> data, TensorType dtype) {
+  const bool aligned = reinterpret_cast<std::uintptr_t>(data.data()) % alignof(float) == 0;
+  if (dtype != TensorType::kF32 || !aligned) return {};
+  return {reinterpret_cast<const float*>(data.data()), data.size() / sizeof(float)};
+}
+
+void widen(std::span<const std::byte> data, TensorType dtype, std::span<float> values) {
   assert(dtype != TensorType::kOther);
-  if (dtype == TensorType::kF16) return widen_all(data, widen_f16);
-  if (dtype == TensorType::kBF16) return widen_all(data, widen_bf16);
-  return view_or_copy(data);
+  if (dtype == TensorType::kF16) return widen_all(data, values, widen_f16);
+  if (dtype == TensorType::kBF16) return widen_all(data, values, widen_bf16);
+  assert(data.size() == values.size_bytes());
+  std::memcpy(values.data(), data.data(), data.size());
+}
+
+std::size_t value_bytes(TensorType dtype) {
+  return dtype == TensorType::kF32 ? sizeof(float) : sizeof(std::uint16_t);
 }
 
 bool all_finite(std::span<const float> values) {

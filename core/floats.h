@@ -26,9 +26,11 @@ class Floats {
   std::span<const float> view_;
 };
 
-// `data` as float32: exactly the values that a file of `dtype` (not kOther) holds. F32 that is
-// aligned is viewed, not copied.
-Floats to_float32(std::span<const std::byte> data, TensorType dtype);
+// F32 that is aligned, as it lies in the file; nothing for other data.
+std::span<const float> view_float32(std::span<const std::byte> data, TensorType dtype);
+// Exactly the values that a file of `dtype` (not kOther) holds; `values` has as many as `data`.
+void widen(std::span<const std::byte> data, TensorType dtype, std::span<float> values);
+std::size_t value_bytes(TensorType dtype);  // not of kOther
 
 bool all_finite(std::span<const float> values);
 

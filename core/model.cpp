@@ -1,8 +1,7 @@
 #include "core/model.h"
 
+#include <algorithm>
 #include <chrono>
-#include <exception>
-#include <functional>
 #include <numeric>
 #include <stdexcept>
 
@@ -10,7 +9,6 @@
 #include "core/embedded_model.h"
 #include "kernels/dispatch.h"
 #include "kernels/float_mode.h"
-#include "kernels/parallel.h"
 
 namespace mimi {
 namespace {
@@ -27,23 +25,6 @@ Model load(const Checkpoint& checkpoint, const ModelOptions& options) {
   const kernels::ScopedFloatMode mode;
   const kernels::Packing packing = {&select_table(options), kernels_dtype(options.dtype)};
   return Model(std::make_shared<const Model::Impl>(packing, checkpoint, options));
-}
-
-// Runs all parts, whatever becomes of the others, and throws what the first of those that failed
-// threw: which error is told does not depend on the threads.
-void run_all(int threads, const std::vector<std::function<void()>>& parts) {
-  std::vector<std::exception_ptr> errors(parts.size());
-  kernels::parallel_for(threads, static_cast<int>(parts.size()), [&](int part, int) {
-    const auto i = static_cast<std::size_t>(part);
-    try {
-      parts[i]();
-    } catch (...) {
-      errors[i] = std::current_exception();
-    }
-  });
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
 }
 
 double now_seconds() {
@@ -67,24 +48,26 @@ kernels::Dtype kernels_dtype(Dtype dtype) {
 
 Model::Impl::Impl(const kernels::Packing& packing, const Checkpoint& checkpoint,
                   const ModelOptions& options)
-    : table(packing.table) {
-  const int hidden = checkpoint.config().hidden_size;
-  const ConvShape halving = {
-      .in_channels = hidden, .out_channels = hidden, .kernel = 4, .stride = 2};
-  // The largest first, so that threads end together.
-  run_all(
-      options.threads,
-      {[&] { encoder_transformer.emplace(packing, checkpoint, "encoder_transformer"); },
-       [&] { decoder_transformer.emplace(packing, checkpoint, "decoder_transformer"); },
-       [&] { quantizer.emplace(packing, checkpoint); },
-       [&] { encoder.emplace(packing, checkpoint); }, [&] { decoder.emplace(packing, checkpoint); },
-       [&] {
-         downsample.emplace(packing, checkpoint, "downsample.conv", halving,
-                            /*has_bias=*/false);
-         upsample.emplace(checkpoint);
-       }});
-  checkpoint.expect_all_used();
+    : table(packing.table), use(options.use) {
   const Config& config = checkpoint.config();
+  const int hidden = config.hidden_size;
+  const bool encodes = use != ModelUse::kDecode, decodes = use != ModelUse::kEncode;
+  levels = options.levels == 0 ? config.num_quantizers
+                               : std::clamp(options.levels, 1, config.num_quantizers);
+  WeightReader reader(packing, checkpoint);
+  reader.keep(encodes);
+  encoder.emplace(reader);
+  encoder_transformer.emplace(reader, "encoder_transformer");
+  downsample.load(reader, packing.dtype, "downsample.conv",
+                  {.in_channels = hidden, .out_channels = hidden, .kernel = 4, .stride = 2},
+                  /*has_bias=*/false);
+  quantizer.emplace(reader, QuantizerUse{encodes, decodes, levels});
+  reader.keep(decodes);
+  upsample.emplace(reader);
+  decoder_transformer.emplace(reader, "decoder_transformer");
+  decoder.emplace(reader);
+  reader.run(options.threads);
+  checkpoint.expect_all_used();
   info = {.name = checkpoint.name(),
           .fingerprint = checkpoint.fingerprint(),
           .sample_rate = config.sampling_rate,
@@ -93,6 +76,17 @@ Model::Impl::Impl(const kernels::Packing& packing, const Checkpoint& checkpoint,
           .codebook_size = config.codebook_size,
           .parameters = checkpoint.parameters(),
           .dtype = options.dtype};
+}
+
+void check_use(const Model& model, ModelUse use, int levels) {
+  const Model::Impl& m = model.impl();
+  const std::string opened = "the model '" + m.info.name + "' was opened for ";
+  if (m.use != ModelUse::kBoth && m.use != use) {
+    throw Error(opened + (m.use == ModelUse::kEncode ? "encoding" : "decoding") + " only");
+  }
+  if (levels > m.levels) {
+    throw Error(opened + std::to_string(m.levels) + " levels, not for " + std::to_string(levels));
+  }
 }
 
 Model::Model(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}

@@ -18,15 +18,21 @@ struct Model::Impl {
 
   const kernels::KernelTable* table;
   ModelInfo info;
-  // Always set: optional so that threads can make them in any order.
+  ModelUse use;
+  int levels;  // that can be used
+  // Always set. Of what is not used only the shapes are there.
   std::optional<SeanetEncoder> encoder;
   std::optional<Transformer> encoder_transformer;
-  std::optional<CausalConv> downsample;
+  CausalConv downsample;
   std::optional<Quantizer> quantizer;
   std::optional<DepthwiseUpsample> upsample;
   std::optional<Transformer> decoder_transformer;
   std::optional<SeanetDecoder> decoder;
 };
+
+// Throws Error where the model was opened for what it is not used for, or for fewer than `levels`
+// levels of those that it has.
+void check_use(const Model& model, ModelUse use, int levels);
 
 kernels::Dtype kernels_dtype(Dtype dtype);
 

@@ -11,50 +11,90 @@ namespace {
 
 using kernels::PackedMatrix;
 
-PackedMatrix read_projection(const kernels::Packing& packing, const Checkpoint& checkpoint,
-                             const std::string& name, int depth, int columns) {
-  const Floats weight = checkpoint.tensor(name + ".weight", {columns, depth, 1});
-  return pack_linear(packing.as_f32(), weight.view(), depth, columns);
+void load_projection(WeightReader& reader, const std::string& name, int depth, int columns,
+                     PackedMatrix& matrix) {
+  const TensorSpec tensor = {name + ".weight", {columns, depth, 1}};
+  reader.add({tensor}, [tensor, depth, columns, &matrix, packing = reader.packing().as_f32(),
+                        &checkpoint = reader.checkpoint()] {
+    const Floats weights = checkpoint.read(tensor);
+    matrix = PackedMatrix(packing, linear_layout(weights.view(), depth, columns), {});
+  });
+}
+
+// -|c|^2 / 2 of each entry c. Several sums at a time, since each is a chain.
+std::vector<float> negative_half_norms(const Floats& entries, int size, int dim) {
+  constexpr int kAtOnce = 8;
+  std::vector<float> norms;
+  for (int first = 0; first < size; first += kAtOnce) {
+    const int count = std::min(kAtOnce, size - first);
+    const float* const rows = entries.view().data() + std::ptrdiff_t{first} * dim;
+    double sums[kAtOnce] = {};
+    for (int d = 0; d < dim; ++d) {
+      for (int c = 0; c < count; ++c) {
+        const double value = rows[std::ptrdiff_t{c} * dim + d];
+        sums[c] += value * value;
+      }
+    }
+    for (int c = 0; c < count; ++c) norms.push_back(static_cast<float>(-0.5 * sums[c]));
+  }
+  return norms;
 }
 
 }  // namespace
 
-Codebook::Codebook(const kernels::Packing& packing, const Floats& entries, int size, int dim)
-    : stride_(row_stride(dim)),
-      entries_(static_cast<std::size_t>(size) * static_cast<std::size_t>(stride_)) {
-  std::vector<float> half_norms(static_cast<std::size_t>(size));
-  for (int c = 0; c < size; ++c) {
-    const float* entry = entries.view().data() + std::ptrdiff_t{c} * dim;
-    std::copy_n(entry, dim, entries_.data() + c * stride_);
-    double norm = 0;
-    for (int d = 0; d < dim; ++d) norm += static_cast<double>(entry[d]) * entry[d];
-    half_norms[static_cast<std::size_t>(c)] = static_cast<float>(-0.5 * norm);
-  }
-  scores_ = pack_linear(packing.as_f32(), entries.view(), dim, size, half_norms,
-                        -std::numeric_limits<float>::infinity());
+void Codebook::load(WeightReader& reader, const std::string& prefix, bool for_search) {
+  const Config& config = reader.checkpoint().config();
+  const int size = config.codebook_size, dim = config.codebook_dim;
+  const TensorSpec tensor = {prefix, {size, dim}, /*is_codebook=*/true};
+  reader.add({tensor}, [this, tensor, for_search, size, dim, packing = reader.packing().as_f32(),
+                        &checkpoint = reader.checkpoint()] {
+    const Floats entries = checkpoint.read(tensor);
+    if (for_search) {
+      scores_ = PackedMatrix(packing, linear_layout(entries.view(), dim, size),
+                             negative_half_norms(entries, size, dim),
+                             -std::numeric_limits<float>::infinity());
+      return;
+    }
+    row_step_ = row_stride(dim);
+    rows_ = kernels::AlignedFloats(static_cast<std::size_t>(size * row_step_));
+    for (int c = 0; c < size; ++c) {
+      std::copy_n(entries.view().data() + std::ptrdiff_t{c} * dim, dim,
+                  rows_.data() + c * row_step_);
+    }
+  });
 }
 
-ResidualQuantizer::ResidualQuantizer(const kernels::Packing& packing, const Checkpoint& checkpoint,
-                                     const std::string& name, int levels) {
-  const Config& config = checkpoint.config();
+CodebookEntry Codebook::entry(std::uint16_t code) const {
+  if (rows_.size() > 0) return {rows_.data() + code * row_step_, 1};
+  const int panel = code / scores_.panel_columns();
+  return {scores_.panel(panel) + code % scores_.panel_columns(),
+          std::ptrdiff_t{scores_.panel_vecs(panel)} * kernels::kLanes};
+}
+
+ResidualQuantizer::ResidualQuantizer(WeightReader& reader, const std::string& name, int levels,
+                                     const QuantizerUse& use)
+    : codebooks(static_cast<std::size_t>(levels)) {
+  const Config& config = reader.checkpoint().config();
   const int hidden = config.hidden_size, dim = config.codebook_dim;
-  input_projection = read_projection(packing, checkpoint, name + ".input_proj", hidden, dim);
-  output_projection = read_projection(packing, checkpoint, name + ".output_proj", dim, hidden);
+  reader.keep(use.encodes);
+  load_projection(reader, name + ".input_proj", hidden, dim, input_projection);
+  reader.keep(use.decodes);
+  load_projection(reader, name + ".output_proj", dim, hidden, output_projection);
   for (int level = 0; level < levels; ++level) {
-    const std::string prefix = name + ".layers." + std::to_string(level) + ".codebook";
-    codebooks.emplace_back(packing, checkpoint.codebook(prefix), config.codebook_size, dim);
+    reader.keep(level < use.levels);
+    codebooks[static_cast<std::size_t>(level)].load(
+        reader, name + ".layers." + std::to_string(level) + ".codebook", use.encodes);
   }
 }
 
-Quantizer::Quantizer(const kernels::Packing& packing, const Checkpoint& checkpoint)
-    : semantic_levels(checkpoint.config().num_semantic_quantizers),
-      levels(checkpoint.config().num_quantizers),
-      dim(checkpoint.config().codebook_dim),
-      hidden(checkpoint.config().hidden_size),
-      semantic(packing, checkpoint, "quantizer.semantic_residual_vector_quantizer",
-               semantic_levels),
-      acoustic(packing, checkpoint, "quantizer.acoustic_residual_vector_quantizer",
-               levels - semantic_levels) {}
+Quantizer::Quantizer(WeightReader& reader, const QuantizerUse& use)
+    : semantic_levels(reader.checkpoint().config().num_semantic_quantizers),
+      levels(reader.checkpoint().config().num_quantizers),
+      dim(reader.checkpoint().config().codebook_dim),
+      hidden(reader.checkpoint().config().hidden_size),
+      semantic(reader, "quantizer.semantic_residual_vector_quantizer", semantic_levels, use),
+      acoustic(reader, "quantizer.acoustic_residual_vector_quantizer", levels - semantic_levels,
+               {use.encodes, use.decodes, use.levels - semantic_levels}) {}
 
 const Codebook& Quantizer::codebook(int level) const {
   const int first = level < semantic_levels ? 0 : semantic_levels;
@@ -127,9 +167,9 @@ void QuantizerStream::encode_level(const Codebook& codebook, int first_frame, in
   for (int t = first_frame; t < last_frame; ++t) {
     const auto code = static_cast<std::uint16_t>(*nearest++);
     codes[t * code_step] = code;
-    const float* entry = codebook.entry(code);
+    const CodebookEntry entry = codebook.entry(code);
     float* row = residual_.row(t);
-    for (int d = 0; d < model_->dim; ++d) row[d] -= entry[d];
+    for (int d = 0; d < model_->dim; ++d) row[d] -= entry.first[d * entry.step];
   }
 }
 
@@ -165,8 +205,8 @@ void QuantizerStream::sum_entries(const std::uint16_t* codes, int frames,
     float* row = sum_.row(t);
     std::fill_n(row, model_->dim, 0.0f);
     for (std::size_t i = first; i < last; ++i) {
-      const float* entry = model_->codebook(levels[i]).entry(codes[i]);
-      for (int d = 0; d < model_->dim; ++d) row[d] += entry[d];
+      const CodebookEntry entry = model_->codebook(levels[i]).entry(codes[i]);
+      for (int d = 0; d < model_->dim; ++d) row[d] += entry.first[d * entry.step];
     }
   }
 }

@@ -7,32 +7,44 @@
 #include <string>
 #include <vector>
 
-#include "core/checkpoint.h"
 #include "core/row_buffer.h"
+#include "core/weight_reader.h"
 #include "kernels/gemm.h"
 
 namespace mimi {
 
-// One level's entries, and the same packed for the search: entry c scores x.c - |c|^2 / 2, which is
-// largest where |x - c| is smallest.
+// Value d of a codebook's entry is first[d * step].
+struct CodebookEntry {
+  const float* first;
+  std::ptrdiff_t step;
+};
+
+// One level's entries. Encoding has them packed for the search: entry c scores x.c - |c|^2 / 2,
+// which is largest where |x - c| is smallest. Where there is only decoding they lie row by row.
 class Codebook {
  public:
-  Codebook(const kernels::Packing& packing, const Floats& entries, int size, int dim);
+  void load(WeightReader& reader, const std::string& prefix, bool for_search);
 
-  const float* entry(std::uint16_t code) const { return entries_.data() + code * stride_; }
+  CodebookEntry entry(std::uint16_t code) const;
   const kernels::PackedMatrix& scores() const { return scores_; }
 
  private:
-  std::ptrdiff_t stride_;
-  kernels::AlignedFloats entries_;  // [size x dim padded]
-  kernels::PackedMatrix scores_;
+  std::ptrdiff_t row_step_ = 0;
+  kernels::AlignedFloats rows_;   // [size x dim padded], or none
+  kernels::PackedMatrix scores_;  // or none
+};
+
+// What a quantizer is for.
+struct QuantizerUse {
+  bool encodes, decodes;
+  int levels;  // the first so many
 };
 
 // Weights of one branch of the split.
 struct ResidualQuantizer {
   // `name` is "quantizer.semantic_residual_vector_quantizer" or the acoustic one.
-  ResidualQuantizer(const kernels::Packing& packing, const Checkpoint& checkpoint,
-                    const std::string& name, int levels);
+  ResidualQuantizer(WeightReader& reader, const std::string& name, int levels,
+                    const QuantizerUse& use);
 
   kernels::PackedMatrix input_projection;   // hidden -> dim
   kernels::PackedMatrix output_projection;  // dim -> hidden
@@ -41,7 +53,9 @@ struct ResidualQuantizer {
 
 // Weights.
 struct Quantizer {
-  Quantizer(const kernels::Packing& packing, const Checkpoint& checkpoint);
+  Quantizer(WeightReader& reader, const QuantizerUse& use);
+  Quantizer(const Quantizer&) = delete;
+  Quantizer& operator=(const Quantizer&) = delete;
 
   // The branch that has this level, and the level's codebook there.
   const ResidualQuantizer& branch(int level) const {

@@ -35,7 +35,7 @@ std::int64_t encoder_frames(const Model::Impl& model, Window window) {
   }
   wrong = after(model.encoder->last, wrong);
   wrong = after(*model.encoder_transformer, window, wrong);
-  return after(*model.downsample, wrong);
+  return after(model.downsample, wrong);
 }
 
 std::int64_t decoder_frames(const Model::Impl& model, Window window) {

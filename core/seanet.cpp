@@ -21,19 +21,24 @@ std::string tap_name(const char* side, int index, bool after_elu) {
   return std::string(side) + "." + std::to_string(index) + (after_elu ? "+elu" : "");
 }
 
-ResidualUnit read_unit(const kernels::Packing& packing, const Checkpoint& checkpoint,
-                       const std::string& name, int channels, int unit) {
-  const Config& config = checkpoint.config();
+void load_units(WeightReader& reader, const char* side, int first_index, int channels,
+                std::vector<ResidualUnit>& units) {
+  const Config& config = reader.checkpoint().config();
+  const kernels::Dtype dtype = reader.packing().dtype;
+  units.resize(static_cast<std::size_t>(config.num_residual_layers));
   int dilation = 1;
-  for (int i = 0; i < unit; ++i) dilation *= config.dilation_growth_rate;
-  const int narrow = channels / config.compress;
-  return {.narrow = CausalConv(packing, checkpoint, name + ".block.1.conv",
-                               {.in_channels = channels,
-                                .out_channels = narrow,
-                                .kernel = config.residual_kernel_size,
-                                .dilation = dilation}),
-          .widen = CausalConv(packing, checkpoint, name + ".block.3.conv",
-                              {.in_channels = narrow, .out_channels = channels, .kernel = 1})};
+  for (ResidualUnit& unit : units) {
+    const std::string name = layer_name(side, first_index++);
+    const int narrow = channels / config.compress;
+    unit.narrow.load(reader, dtype, name + ".block.1.conv",
+                     {.in_channels = channels,
+                      .out_channels = narrow,
+                      .kernel = config.residual_kernel_size,
+                      .dilation = dilation});
+    unit.widen.load(reader, dtype, name + ".block.3.conv",
+                    {.in_channels = narrow, .out_channels = channels, .kernel = 1});
+    dilation *= config.dilation_growth_rate;
+  }
 }
 
 double unit_flop_per_row(const std::vector<ResidualUnit>& units) {
@@ -141,42 +146,40 @@ void for_each_stream(int threads, std::size_t streams, Run run) {
 
 }  // namespace
 
-SeanetEncoder::SeanetEncoder(const kernels::Packing& packing, const Checkpoint& checkpoint) {
-  const Config& config = checkpoint.config();
+SeanetEncoder::SeanetEncoder(WeightReader& reader) {
+  const Config& config = reader.checkpoint().config();
+  const kernels::Dtype dtype = reader.packing().dtype;
   int channels = config.num_filters;
-  first = CausalConv(packing.as_f32(), checkpoint, layer_name("encoder", 0) + ".conv",
-                     {.in_channels = config.audio_channels,
-                      .out_channels = channels,
-                      .kernel = config.kernel_size});
+  first.load(reader, kernels::Dtype::kF32, layer_name("encoder", 0) + ".conv",
+             {.in_channels = config.audio_channels,
+              .out_channels = channels,
+              .kernel = config.kernel_size});
   int rows_a_frame = config.frame_samples();
-  flop_per_frame = rows_a_frame * first.weights().flop_per_row();
+  flop_per_frame = rows_a_frame * first.flop_per_row();
   int index = 1;
-  const auto& ratios = config.upsampling_ratios;
-  for (auto ratio = ratios.rbegin(); ratio != ratios.rend(); ++ratio) {
-    Stage& stage = stages.emplace_back();
-    for (int unit = 0; unit < config.num_residual_layers; ++unit) {
-      stage.units.push_back(
-          read_unit(packing, checkpoint, layer_name("encoder", index++), channels, unit));
-    }
-    ++index;  // the ELU
-    stage.down = CausalConv(packing, checkpoint, layer_name("encoder", index) + ".conv",
-                            {.in_channels = channels,
-                             .out_channels = 2 * channels,
-                             .kernel = 2 * *ratio,
-                             .stride = *ratio});
-    stage.tap_name = tap_name("encoder", index++, ratio + 1 == ratios.rend());
+  stages.resize(config.upsampling_ratios.size());
+  auto ratio = config.upsampling_ratios.rbegin();
+  for (Stage& stage : stages) {
+    load_units(reader, "encoder", index, channels, stage.units);
+    index += config.num_residual_layers + 1;  // the ELU
+    stage.down.load(reader, dtype, layer_name("encoder", index) + ".conv",
+                    {.in_channels = channels,
+                     .out_channels = 2 * channels,
+                     .kernel = 2 * *ratio,
+                     .stride = *ratio});
+    stage.tap_name = tap_name("encoder", index++, &stage == &stages.back());
     channels *= 2;
     flop_per_frame += rows_a_frame * unit_flop_per_row(stage.units);
-    rows_a_frame /= *ratio;
-    flop_per_frame += rows_a_frame * stage.down.weights().flop_per_row();
+    rows_a_frame /= *ratio++;
+    flop_per_frame += rows_a_frame * stage.down.flop_per_row();
   }
   ++index;  // the ELU
-  last = CausalConv(packing, checkpoint, layer_name("encoder", index) + ".conv",
-                    {.in_channels = channels,
-                     .out_channels = config.hidden_size,
-                     .kernel = config.last_kernel_size});
+  last.load(reader, dtype, layer_name("encoder", index) + ".conv",
+            {.in_channels = channels,
+             .out_channels = config.hidden_size,
+             .kernel = config.last_kernel_size});
   last_tap_name = tap_name("encoder", index, false);
-  flop_per_frame += rows_a_frame * last.weights().flop_per_row();
+  flop_per_frame += rows_a_frame * last.flop_per_row();
 }
 
 SeanetEncoderStream::SeanetEncoderStream(const SeanetEncoder& model, int block_frames, int threads,
@@ -283,48 +286,50 @@ void SeanetEncoderStream::run_stage(std::size_t index, int frames, int output_ro
   report(*tap_, model.tap_name, next.raw, output_row, output_rows);
 }
 
-SeanetDecoder::SeanetDecoder(const kernels::Packing& packing, const Checkpoint& checkpoint) {
-  const Config& config = checkpoint.config();
+SeanetDecoder::SeanetDecoder(WeightReader& reader) {
+  const Config& config = reader.checkpoint().config();
   int channels = config.num_filters << config.upsampling_ratios.size();
-  first = CausalConv(
-      packing, checkpoint, layer_name("decoder", 0) + ".conv",
+  first.load(
+      reader, reader.packing().dtype, layer_name("decoder", 0) + ".conv",
       {.in_channels = config.hidden_size, .out_channels = channels, .kernel = config.kernel_size});
   int rows_a_frame = 2;
-  flop_per_frame = rows_a_frame * first.weights().flop_per_row();
+  flop_per_frame = rows_a_frame * first.flop_per_row();
   int index = 1;
-  for (const int ratio : config.upsampling_ratios) {
-    Stage& stage = stages.emplace_back();
+  stages.resize(config.upsampling_ratios.size());
+  auto ratio = config.upsampling_ratios.begin();
+  for (Stage& stage : stages) {
     ++index;  // the ELU
-    stage.up = TransposedConv(packing, checkpoint, layer_name("decoder", index++) + ".conv",
-                              channels, channels / 2, ratio);
+    stage.up.load(reader, layer_name("decoder", index++) + ".conv", channels, channels / 2, *ratio);
     flop_per_frame += rows_a_frame * stage.up.flop_per_row();
-    rows_a_frame *= ratio;
+    rows_a_frame *= *ratio++;
     channels /= 2;
-    for (int unit = 0; unit < config.num_residual_layers; ++unit) {
-      stage.units.push_back(
-          read_unit(packing, checkpoint, layer_name("decoder", index++), channels, unit));
-    }
+    load_units(reader, "decoder", index, channels, stage.units);
+    index += config.num_residual_layers;
     stage.tap_name = tap_name("decoder", index - 1, true);
     flop_per_frame += rows_a_frame * unit_flop_per_row(stage.units);
   }
   ++index;  // the ELU
-  read_last(checkpoint, layer_name("decoder", index) + ".conv", channels);
+  last_kernel = config.last_kernel_size;
+  load_last(reader, layer_name("decoder", index) + ".conv", channels);
   flop_per_frame += 2.0 * rows_a_frame * last_kernel * channels;
 }
 
-void SeanetDecoder::read_last(const Checkpoint& checkpoint, const std::string& name, int channels) {
-  last_kernel = checkpoint.config().last_kernel_size;
-  const Floats weight = checkpoint.tensor(name + ".weight", {1, channels, last_kernel});
-  last_bias = checkpoint.tensor(name + ".bias", {1}).view()[0];
-  const std::size_t padded = static_cast<std::size_t>((channels + kernels::kLanes - 1) /
-                                                      kernels::kLanes * kernels::kLanes);
-  last_weights.assign(static_cast<std::size_t>(last_kernel) * padded, 0.0f);
-  for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c) {
-    for (std::size_t tap = 0; tap < static_cast<std::size_t>(last_kernel); ++tap) {
-      last_weights[tap * padded + c] =
-          weight.view()[c * static_cast<std::size_t>(last_kernel) + tap];
+void SeanetDecoder::load_last(WeightReader& reader, const std::string& name, int channels) {
+  const TensorSpec weight = {name + ".weight", {1, channels, last_kernel}};
+  const TensorSpec bias = {name + ".bias", {1}};
+  reader.add({weight, bias}, [this, weight, bias, channels, &checkpoint = reader.checkpoint()] {
+    const Floats values = checkpoint.read(weight);
+    last_bias = checkpoint.read(bias).view()[0];
+    const auto taps = static_cast<std::size_t>(last_kernel);
+    const std::size_t padded = static_cast<std::size_t>((channels + kernels::kLanes - 1) /
+                                                        kernels::kLanes * kernels::kLanes);
+    last_weights.assign(taps * padded, 0.0f);
+    for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c) {
+      for (std::size_t tap = 0; tap < taps; ++tap) {
+        last_weights[tap * padded + c] = values.view()[c * taps + tap];
+      }
     }
-  }
+  });
 }
 
 SeanetDecoderStream::SeanetDecoderStream(const SeanetDecoder& model, const KernelTable& table,

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "core/checkpoint.h"
 #include "core/codec.h"
 #include "core/conv.h"
 
@@ -16,9 +15,7 @@ struct ResidualUnit {
   CausalConv narrow;  // to channels / compress
   CausalConv widen;   // back
 
-  double flop_per_row() const {
-    return narrow.weights().flop_per_row() + widen.weights().flop_per_row();
-  }
+  double flop_per_row() const { return narrow.flop_per_row() + widen.flop_per_row(); }
 };
 
 // Weights.
@@ -28,7 +25,9 @@ struct SeanetEncoder {
     CausalConv down;
     std::string tap_name;
   };
-  SeanetEncoder(const kernels::Packing& packing, const Checkpoint& checkpoint);
+  explicit SeanetEncoder(WeightReader& reader);
+  SeanetEncoder(const SeanetEncoder&) = delete;
+  SeanetEncoder& operator=(const SeanetEncoder&) = delete;
 
   CausalConv first;
   std::vector<Stage> stages;
@@ -43,8 +42,9 @@ struct SeanetDecoder {
     std::vector<ResidualUnit> units;
     std::string tap_name;
   };
-  SeanetDecoder(const kernels::Packing& packing, const Checkpoint& checkpoint);
-  void read_last(const Checkpoint& checkpoint, const std::string& name, int channels);
+  explicit SeanetDecoder(WeightReader& reader);
+  SeanetDecoder(const SeanetDecoder&) = delete;
+  SeanetDecoder& operator=(const SeanetDecoder&) = delete;
 
   CausalConv first;
   std::vector<Stage> stages;
@@ -53,6 +53,9 @@ struct SeanetDecoder {
   std::vector<float> last_weights;
   float last_bias = 0;
   double flop_per_frame = 0;
+
+ private:
+  void load_last(WeightReader& reader, const std::string& name, int channels);
 };
 
 // The input of a stage's residual units: the rows, and their ELU with the history that the

@@ -16,35 +16,36 @@ using kernels::PackedMatrix;
 
 int padded(int channels) { return (channels + kLanes - 1) / kLanes * kLanes; }
 
-std::vector<float> read_vector(const Checkpoint& checkpoint, const std::string& name, int size) {
-  const Floats values = checkpoint.tensor(name, {size});
-  std::vector<float> rows(static_cast<std::size_t>(padded(size)), 0.0f);
-  std::copy(values.view().begin(), values.view().end(), rows.begin());
-  return rows;
+void load_vector(WeightReader& reader, const std::string& name, int size,
+                 std::vector<float>& padded_values) {
+  const TensorSpec tensor = {name, {size}};
+  reader.add({tensor}, [tensor, size, &padded_values, &checkpoint = reader.checkpoint()] {
+    const Floats values = checkpoint.read(tensor);
+    padded_values.assign(static_cast<std::size_t>(padded(size)), 0.0f);
+    std::copy(values.view().begin(), values.view().end(), padded_values.begin());
+  });
 }
 
-LayerNorm read_norm(const Checkpoint& checkpoint, const std::string& name, int size) {
-  return {.weight = read_vector(checkpoint, name + ".weight", size),
-          .bias = read_vector(checkpoint, name + ".bias", size),
-          .epsilon = static_cast<float>(checkpoint.config().norm_eps)};
+void load_norm(WeightReader& reader, const std::string& name, int size, LayerNorm& norm) {
+  load_vector(reader, name + ".weight", size, norm.weight);
+  load_vector(reader, name + ".bias", size, norm.bias);
+  norm.epsilon = static_cast<float>(reader.checkpoint().config().norm_eps);
 }
 
-PackedMatrix read_linear(const kernels::Packing& packing, const Checkpoint& checkpoint,
-                         const std::string& name, int depth, int columns) {
-  return pack_linear(packing, checkpoint.tensor(name + ".weight", {columns, depth}).view(), depth,
-                     columns);
-}
-
-// The three projections as one matrix: q's columns, then k's, then v's.
-PackedMatrix read_qkv(const kernels::Packing& packing, const Checkpoint& checkpoint,
-                      const std::string& attention, int hidden) {
-  std::vector<float> joined;
-  for (const char* projection : {"q", "k", "v"}) {
-    const Floats weights =
-        checkpoint.tensor(attention + "." + projection + "_proj.weight", {hidden, hidden});
-    joined.insert(joined.end(), weights.view().begin(), weights.view().end());
-  }
-  return pack_linear(packing, joined, hidden, 3 * hidden);
+// The columns of several linear layers side by side, as one matrix.
+void load_linear(WeightReader& reader, const std::vector<std::string>& names, int depth,
+                 int columns, PackedMatrix& matrix) {
+  std::vector<TensorSpec> tensors;
+  for (const std::string& name : names) tensors.push_back({name + ".weight", {columns, depth}});
+  reader.add(tensors, [tensors, depth, columns, &matrix, packing = reader.packing(),
+                       &checkpoint = reader.checkpoint()] {
+    const auto parts = static_cast<int>(tensors.size());
+    matrix = PackedMatrix(packing, 1, depth, parts * columns);
+    for (int i = 0; i < parts; ++i) {
+      const Floats weights = checkpoint.read(tensors[static_cast<std::size_t>(i)]);
+      matrix.set_columns(i * columns, linear_layout(weights.view(), depth, columns));
+    }
+  });
 }
 
 }  // namespace
@@ -54,33 +55,34 @@ int attended_steps(int window_steps, Window rule, std::int64_t step) {
   return rule == Window::kRust ? window_steps + 1 : window_steps;
 }
 
-Transformer::Transformer(const kernels::Packing& packing, const Checkpoint& checkpoint,
-                         const std::string& transformer_name)
+Transformer::Transformer(WeightReader& reader, const std::string& transformer_name)
     : name(transformer_name) {
-  const Config& config = checkpoint.config();
+  const Config& config = reader.checkpoint().config();
   hidden = config.hidden_size;
   heads = config.num_attention_heads;
   head_dim = config.head_dim();
   intermediate = config.intermediate_size;
   window = config.sliding_window;
   rope_theta = config.rope_theta;
-  for (int i = 0; i < config.num_hidden_layers; ++i) {
-    const std::string prefix = name + ".layers." + std::to_string(i);
-    layers.push_back(
-        {.attention_norm = read_norm(checkpoint, prefix + ".input_layernorm", hidden),
-         .mlp_norm = read_norm(checkpoint, prefix + ".post_attention_layernorm", hidden),
-         .qkv = read_qkv(packing, checkpoint, prefix + ".self_attn", hidden),
-         .out = read_linear(packing, checkpoint, prefix + ".self_attn.o_proj", hidden, hidden),
-         .attention_scale =
-             read_vector(checkpoint, prefix + ".self_attn_layer_scale.scale", hidden),
-         .mlp_scale = read_vector(checkpoint, prefix + ".mlp_layer_scale.scale", hidden),
-         .fc1 = read_linear(packing, checkpoint, prefix + ".mlp.fc1", hidden, intermediate),
-         .fc2 = read_linear(packing, checkpoint, prefix + ".mlp.fc2", intermediate, hidden)});
-    const Layer& layer = layers.back();
-    flop_per_step += layer.qkv.flop_per_row() + layer.out.flop_per_row() +
-                     layer.fc1.flop_per_row() + layer.fc2.flop_per_row() +
-                     4.0 * window * hidden;  // scores and weighted values
-  }
+  layers.resize(static_cast<std::size_t>(config.num_hidden_layers));
+  for (std::size_t i = 0; i < layers.size(); ++i) load_layer(reader, i);
+  flop_per_step = config.num_hidden_layers * (2.0 * hidden * (4.0 * hidden + 2.0 * intermediate) +
+                                              4.0 * window * hidden);  // scores and weighted values
+}
+
+void Transformer::load_layer(WeightReader& reader, std::size_t index) {
+  Layer& layer = layers[index];
+  const std::string prefix = name + ".layers." + std::to_string(index);
+  const std::string attention = prefix + ".self_attn";
+  load_norm(reader, prefix + ".input_layernorm", hidden, layer.attention_norm);
+  load_norm(reader, prefix + ".post_attention_layernorm", hidden, layer.mlp_norm);
+  load_linear(reader, {attention + ".q_proj", attention + ".k_proj", attention + ".v_proj"}, hidden,
+              hidden, layer.qkv);
+  load_linear(reader, {attention + ".o_proj"}, hidden, hidden, layer.out);
+  load_vector(reader, prefix + ".self_attn_layer_scale.scale", hidden, layer.attention_scale);
+  load_vector(reader, prefix + ".mlp_layer_scale.scale", hidden, layer.mlp_scale);
+  load_linear(reader, {prefix + ".mlp.fc1"}, hidden, intermediate, layer.fc1);
+  load_linear(reader, {prefix + ".mlp.fc2"}, intermediate, hidden, layer.fc2);
 }
 
 KvRing::KvRing(int heads, int head_dim, int steps)

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "core/checkpoint.h"
 #include "core/codec.h"
 #include "core/rope.h"
 #include "core/row_buffer.h"
+#include "core/weight_reader.h"
 #include "kernels/gemm.h"
 
 namespace mimi {
@@ -33,14 +33,18 @@ struct Transformer {
     kernels::PackedMatrix fc1, fc2;                 // hidden -> intermediate -> hidden
   };
   // `name` is "encoder_transformer" or "decoder_transformer".
-  Transformer(const kernels::Packing& packing, const Checkpoint& checkpoint,
-              const std::string& name);
+  Transformer(WeightReader& reader, const std::string& name);
+  Transformer(const Transformer&) = delete;
+  Transformer& operator=(const Transformer&) = delete;
 
   std::vector<Layer> layers;
   std::string name;
   int hidden, heads, head_dim, intermediate, window;
   double rope_theta;
-  double flop_per_step = 0;  // with a full window
+  double flop_per_step;  // with a full window
+
+ private:
+  void load_layer(WeightReader& reader, std::size_t index);
 };
 
 // The keys and values of the last steps, as the attention kernel wants them.

@@ -2,12 +2,15 @@
 
 namespace mimi {
 
-DepthwiseUpsample::DepthwiseUpsample(const Checkpoint& checkpoint)
-    : channels_(checkpoint.config().hidden_size) {
-  const Floats weight = checkpoint.tensor("upsample.conv.weight", {channels_, 1, 4});
-  for (std::size_t c = 0; c < static_cast<std::size_t>(channels_); ++c) {
-    for (std::size_t tap = 0; tap < 4; ++tap) taps_[tap].push_back(weight.view()[4 * c + tap]);
-  }
+DepthwiseUpsample::DepthwiseUpsample(WeightReader& reader)
+    : channels_(reader.checkpoint().config().hidden_size) {
+  const TensorSpec tensor = {"upsample.conv.weight", {channels_, 1, 4}};
+  reader.add({tensor}, [this, tensor, &checkpoint = reader.checkpoint()] {
+    const Floats weight = checkpoint.read(tensor);
+    for (std::size_t c = 0; c < static_cast<std::size_t>(channels_); ++c) {
+      for (std::size_t tap = 0; tap < 4; ++tap) taps_[tap].push_back(weight.view()[4 * c + tap]);
+    }
+  });
 }
 
 void DepthwiseUpsample::run(const RowBuffer& input, int frames, RowBuffer& output) const {

@@ -2,8 +2,8 @@
 
 #include <vector>
 
-#include "core/checkpoint.h"
 #include "core/row_buffer.h"
+#include "core/weight_reader.h"
 
 namespace mimi {
 
@@ -13,7 +13,9 @@ class DepthwiseUpsample {
  public:
   static constexpr int kHistory = 1;
 
-  explicit DepthwiseUpsample(const Checkpoint& checkpoint);
+  explicit DepthwiseUpsample(WeightReader& reader);
+  DepthwiseUpsample(const DepthwiseUpsample&) = delete;
+  DepthwiseUpsample& operator=(const DepthwiseUpsample&) = delete;
 
   double flop_per_frame() const { return 8.0 * channels_; }
   // `frames` rows of `input` from row 0 on give 2 * frames rows of `output`.

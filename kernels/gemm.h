@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 
@@ -12,11 +13,16 @@
 namespace mimi::kernels {
 
 // Where a matrix to be packed lies: the value for tap t, depth d and column c is at
-// data + t * tap_step + d * depth_step + c * column_step.
+// data + t * tap_step + d * depth_step + c * column_step, counted in values.
 struct WeightLayout {
-  const float* data;
+  const void* data;
   std::ptrdiff_t tap_step, depth_step, column_step;
   int taps, depth, columns;
+  // float; bf16's upper halves of floats; signed bytes, none -128, which count in their column's
+  // scale, scales[c * scale_step].
+  Dtype type = Dtype::kF32;
+  const float* scales = nullptr;
+  std::ptrdiff_t scale_step = 1;
 };
 
 // For which kernels weights are packed.
@@ -29,10 +35,10 @@ struct Packing {
 
 // Weights of depth x columns, packed for one KernelTable and Dtype into panels that lie one after
 // the other, each [taps * steps][its width]; columns beyond the last are zero, and so are the
-// values that fill a tap's last step. bf16 rounds the weights to nearest even. int8 divides each
-// column by a scale, its largest magnitude / 127 rounded up to 16 significant bits, and rounds to
-// nearest even: so bytes times their scale are exact in f32, and packing those again gives the same
-// bytes and scale.
+// values that fill a tap's last step. Of f32, bf16 rounds the weights to nearest even. int8 divides
+// each column by a scale, its largest magnitude / 127 rounded up to 16 significant bits, and rounds
+// to nearest even: so bytes times their scale are exact in f32, and packing those again gives the
+// same bytes and scale.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
@@ -40,6 +46,11 @@ class PackedMatrix {
   // last panel.
   PackedMatrix(const Packing& packing, const WeightLayout& layout, std::span<const float> bias,
                float padding_bias = 0.0f);
+  // All zero.
+  PackedMatrix(const Packing& packing, int taps, int depth, int columns);
+  // Packs the columns of `layout` as those from `first` on, which were never set before.
+  void set_columns(int first, const WeightLayout& layout);
+  void set_bias(std::span<const float> bias, float padding_bias = 0.0f);
 
   const KernelTable& table() const { return *packing_.table; }
   Dtype dtype() const { return packing_.dtype; }
@@ -50,7 +61,7 @@ class PackedMatrix {
   int panel_columns() const { return table().panel_vecs * kLanes; }
   int panels() const { return (columns_ + panel_columns() - 1) / panel_columns(); }
   int panel_vecs(int panel) const;
-  const float* panel(int panel) const;
+  const float* panel(int panel) const { return weights_.data() + panel_place(panel); }
   const float* bias(int panel) const { return bias_.data() + panel * panel_columns(); }
   // Of int8, from a panel's first column on, for one tap and for all.
   const float* offsets(int panel, int tap) const;
@@ -63,9 +74,10 @@ class PackedMatrix {
   double flop_per_row() const { return 2.0 * taps_ * depth_ * columns_; }
 
  private:
-  void pack_f32(const WeightLayout& layout, int panel);
-  void pack_bf16(const WeightLayout& layout, int panel);
-  void pack_int8(const WeightLayout& layout, int panel);
+  template <typename Source, typename Target>
+  void pack(const WeightLayout& layout, int source, int columns, int column);
+  std::ptrdiff_t panel_place(int panel) const;
+  void add_offset(int tap, int column, std::int32_t sum_of_bytes);
 
   Packing packing_;
   int taps_ = 0, depth_ = 0, columns_ = 0;

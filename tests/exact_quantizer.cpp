@@ -43,10 +43,12 @@ void ExactQuantizer::add_branch(const std::string& name, std::size_t first_level
   Branch& branch = branches_.emplace_back();
   branch.first_level = first_level;
   branch.projection =
-      checkpoint_.tensor(name + ".input_proj.weight", {config.codebook_dim, config.hidden_size, 1});
+      checkpoint_.read({name + ".input_proj.weight", {config.codebook_dim, config.hidden_size, 1}});
   for (int level = 0; level < levels; ++level) {
     branch.codebooks.push_back(
-        checkpoint_.codebook(name + ".layers." + std::to_string(level) + ".codebook"));
+        checkpoint_.read({name + ".layers." + std::to_string(level) + ".codebook",
+                          {config.codebook_size, config.codebook_dim},
+                          /*is_codebook=*/true}));
   }
 }
 

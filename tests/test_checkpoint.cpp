@@ -50,16 +50,10 @@ void rename(Tensors& tensors, const std::string& from, const std::string& to) {
   tensors.insert(std::move(node));
 }
 
-// What the codec reads of a file in Hugging Face's layout: tensors, and codebooks by their prefix.
-struct Reading {
-  std::string name;
-  std::vector<std::int64_t> shape;
-  bool is_codebook;
-};
-
-std::vector<Reading> readings(const std::string& path) {
+// What the codec reads of a file in Hugging Face's layout.
+std::vector<TensorSpec> readings(const std::string& path) {
   const MappedFile file(path);
-  std::vector<Reading> list;
+  std::vector<TensorSpec> list;
   for (const TensorEntry& entry : parse_safetensors(file.bytes(), path)) {
     const std::size_t part = entry.name.find(".codebook.");
     if (part == std::string::npos) list.push_back({entry.name, entry.shape, false});
@@ -70,10 +64,7 @@ std::vector<Reading> readings(const std::string& path) {
   return list;
 }
 
-Floats read(const Checkpoint& checkpoint, const Reading& reading) {
-  return reading.is_codebook ? checkpoint.codebook(reading.name)
-                             : checkpoint.tensor(reading.name, reading.shape);
-}
+const TensorSpec kEntries = {kCodebook, {64, 8}, /*is_codebook=*/true};
 
 bool same_bits(const Floats& a, const Floats& b) {
   return std::ranges::equal(std::as_bytes(a.view()), std::as_bytes(b.view()));
@@ -90,8 +81,8 @@ class Made {
   std::string error() const {
     return error_of([&] {
       const Checkpoint checkpoint = open();
-      for (const Reading& reading : readings(model("tiny-hf") + "/model.safetensors")) {
-        read(checkpoint, reading);
+      for (const TensorSpec& reading : readings(model("tiny-hf") + "/model.safetensors")) {
+        checkpoint.read(reading);
       }
       checkpoint.expect_all_used();
     });
@@ -123,10 +114,10 @@ TEST_CASE("both layouts of the full model are the same model") {
   const Checkpoint theirs = Checkpoint::open(model("full-kyutai") + "/tokenizer.safetensors");
   CHECK(config_text(ours.config()) == config_text(Config()));
   CHECK(config_text(theirs.config()) == config_text(Config()));
-  const std::vector<Reading> all = readings(model("full-hf") + "/model.safetensors");
+  const std::vector<TensorSpec> all = readings(model("full-hf") + "/model.safetensors");
   CHECK(all.size() == 286);
-  for (const Reading& reading : all) {
-    CHECK_MESSAGE(same_bits(read(ours, reading), read(theirs, reading)), reading.name);
+  for (const TensorSpec& reading : all) {
+    CHECK_MESSAGE(same_bits(ours.read(reading), theirs.read(reading)), reading.name);
   }
   CHECK_NOTHROW(ours.expect_all_used());
   CHECK_NOTHROW(theirs.expect_all_used());
@@ -145,11 +136,11 @@ TEST_CASE("the fingerprint is what its specification says") {
 
 TEST_CASE("the fingerprint does not depend on what was read before, nor by how many threads") {
   const Checkpoint checkpoint = Checkpoint::open(model("tiny-hf"));
-  const std::vector<Reading> all = readings(model("tiny-hf") + "/model.safetensors");
+  const std::vector<TensorSpec> all = readings(model("tiny-hf") + "/model.safetensors");
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
-      for (const Reading& reading : all) read(checkpoint, reading);
+      for (const TensorSpec& reading : all) checkpoint.read(reading);
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -182,9 +173,10 @@ TEST_CASE("a file of bf16 or f16 is the model of its values widened") {
     for (auto& [name, tensor] : wide) {
       // Taken as f16, the bits of a moderate bf16 are another finite value.
       halves[name].dtype = dtype == TensorType::kBF16 ? "BF16" : "F16";
-      const Floats values = to_float32(as_bytes(halves[name].data), dtype);
+      std::vector<float> values(tensor.data.size() / sizeof(std::uint16_t));
+      widen(as_bytes(halves[name].data), dtype, values);
       tensor.dtype = "F32";
-      tensor.data = bytes_of(std::vector<float>(values.view().begin(), values.view().end()));
+      tensor.data = bytes_of(values);
     }
     const std::uint32_t expected = Made(wide).open().fingerprint();
     CHECK(Made(halves).open().fingerprint() == expected);
@@ -200,7 +192,7 @@ TEST_CASE("codebooks are sums divided by uses, or given as they are") {
   const std::vector<float> sums = values_of(tensors[kCodebook + ".embed_sum"]);
   const Made divided(tensors);
   const Checkpoint checkpoint = divided.open();
-  const Floats entries = checkpoint.codebook(kCodebook);
+  const Floats entries = checkpoint.read(kEntries);
   REQUIRE(entries.view().size() == 64 * 8);
   for (std::size_t i = 0; i < sums.size(); ++i) {
     const float divisor = i / 8 == 1 ? 1e-5F : usage[i / 8];
@@ -213,7 +205,7 @@ TEST_CASE("codebooks are sums divided by uses, or given as they are") {
   const std::vector<float> given(entries.view().begin(), entries.view().end());
   tensors[kCodebook + ".embed"] = {"F32", "[64,8]", bytes_of(given)};
   const Made direct(tensors);
-  CHECK(same_bits(direct.open().codebook(kCodebook), entries));
+  CHECK(same_bits(direct.open().read(kEntries), entries));
   CHECK(direct.open().fingerprint() == checkpoint.fingerprint());
   CHECK(direct.open().parameters() == checkpoint.parameters());
   CHECK(direct.error() == "no error");
@@ -226,10 +218,10 @@ TEST_CASE("Kyutai's dimensions follow from the shapes, its constants are Mimi's"
   expected.sliding_window = 250;
   CHECK(config_text(checkpoint.config()) == config_text(expected));
   const Floats value =
-      checkpoint.tensor("encoder_transformer.layers.1.self_attn.v_proj.weight", {32, 32});
+      checkpoint.read({"encoder_transformer.layers.1.self_attn.v_proj.weight", {32, 32}});
   CHECK(same_bits(value,
                   Checkpoint::open(model("tiny-hf"))
-                      .tensor("encoder_transformer.layers.1.self_attn.v_proj.weight", {32, 32})));
+                      .read({"encoder_transformer.layers.1.self_attn.v_proj.weight", {32, 32}})));
 }
 
 TEST_CASE("both generations of Kyutai's names are the same model") {
@@ -361,8 +353,8 @@ TEST_CASE("what a path must hold") {
 
 TEST_CASE("f32 in a mapped file is not copied") {
   const Checkpoint checkpoint = Checkpoint::open(model("tiny-hf"));
-  CHECK(checkpoint.tensor(kFirst, {4, 1, 7}).is_mapped());
-  CHECK(!Checkpoint::open(model("tiny-hf-bf16")).tensor(kFirst, {4, 1, 7}).is_mapped());
+  CHECK(checkpoint.read({kFirst, {4, 1, 7}}).is_mapped());
+  CHECK(!Checkpoint::open(model("tiny-hf-bf16")).read({kFirst, {4, 1, 7}}).is_mapped());
 }
 
 }  // namespace mimi::test

@@ -52,6 +52,17 @@ TEST_CASE("crc32c is its definition at every length, alignment and cut") {
   }
 }
 
+TEST_CASE("crc32c is its definition for long blocks, which are summed in parts") {
+  std::vector<std::byte> data;
+  for (std::uint32_t i = 0; i < 40'000; ++i) data.push_back(static_cast<std::byte>(i * 167 % 251));
+  const std::span<const std::byte> all(data);
+  for (const std::size_t size : {16'367U, 16'368U, 16'369U, 32'735U, 32'736U, 39'990U}) {
+    REQUIRE(mimi::crc32c(0, all.subspan(3, size)) == crc32c_bitwise(all.subspan(3, size)));
+  }
+  CHECK(mimi::crc32c(mimi::crc32c(0, all.first(20'001)), all.subspan(20'001)) ==
+        crc32c_bitwise(all));
+}
+
 TEST_CASE("the checksum of an end follows from those of the whole and the front") {
   std::vector<std::byte> data;
   for (std::uint32_t i = 0; i < 3000; ++i) data.push_back(static_cast<std::byte>(i * 167 % 251));

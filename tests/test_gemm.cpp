@@ -61,8 +61,9 @@ std::vector<float> joined_column(const MatrixCase& m, int column) {
   std::vector<float> joined;
   for (int tap = 0; tap < m.layout.taps; ++tap) {
     for (int d = 0; d < m.layout.depth; ++d) {
-      joined.push_back(m.layout.data[tap * m.layout.tap_step + d * m.layout.depth_step +
-                                     column * m.layout.column_step]);
+      const std::ptrdiff_t place =
+          tap * m.layout.tap_step + d * m.layout.depth_step + column * m.layout.column_step;
+      joined.push_back(m.source[static_cast<std::size_t>(place)]);
     }
   }
   return joined;

@@ -29,8 +29,9 @@ std::string f32(const std::string& name, const std::string& shape, const std::st
 template <typename T>
 std::vector<float> widened(const std::vector<T>& values, TensorType dtype) {
   const std::string bytes = bytes_of(values);
-  const Floats floats = to_float32(as_bytes(bytes), dtype);
-  return {floats.view().begin(), floats.view().end()};
+  std::vector<float> floats(values.size());
+  widen(as_bytes(bytes), dtype, floats);
+  return floats;
 }
 
 }  // namespace
@@ -222,18 +223,20 @@ TEST_CASE("every f16 widens to its value") {
   CHECK(wrong == 0);
 }
 
-TEST_CASE("aligned f32 is viewed, other f32 copied") {
+TEST_CASE("f32 is viewed where it is aligned") {
   alignas(float) const char bytes[12] = {0, 0, 0, 0, 0, 0, '\x80', '\x3f', 0, 0, 0, 0};
-  const Floats aligned =
-      to_float32(std::as_bytes(std::span(bytes).subspan(4, 4)), TensorType::kF32);
-  CHECK(aligned.is_mapped());
-  CHECK(aligned.view()[0] == 1.0F);
-  const Floats shifted =
-      to_float32(std::as_bytes(std::span(bytes).subspan(3, 8)), TensorType::kF32);
-  CHECK(!shifted.is_mapped());
-  CHECK(shifted.view().size() == 2);
-  CHECK(std::bit_cast<std::uint32_t>(shifted.view()[0]) == 0x80000000);
-  CHECK(std::bit_cast<std::uint32_t>(shifted.view()[1]) == 0x0000003f);
+  const auto at = [&](std::size_t place, std::size_t size) {
+    return std::as_bytes(std::span(bytes).subspan(place, size));
+  };
+  const std::span<const float> aligned = view_float32(at(4, 4), TensorType::kF32);
+  REQUIRE(aligned.size() == 1);
+  CHECK(aligned[0] == 1.0F);
+  CHECK(view_float32(at(3, 8), TensorType::kF32).empty());
+  CHECK(view_float32(at(4, 4), TensorType::kBF16).empty());
+  std::vector<float> shifted(2);
+  widen(at(3, 8), TensorType::kF32, shifted);
+  CHECK(std::bit_cast<std::uint32_t>(shifted[0]) == 0x80000000);
+  CHECK(std::bit_cast<std::uint32_t>(shifted[1]) == 0x0000003f);
 }
 
 TEST_CASE("infinity and NaN are found wherever they stand") {

@@ -8,6 +8,7 @@
 #include <cfenv>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <random>
@@ -215,6 +216,67 @@ TEST_CASE("shipped model: the stored bits on every ISA") {
     }
   }
   CHECK(bits_of(run(Model::embedded(), audio, 32, {})) == expected);
+}
+
+TEST_CASE("a model opened for one direction and some levels gives the same bits and nothing else") {
+  const std::string path = (test_models() / "tiny-hf").string();
+  const auto audio = speech();
+  const Model whole = open_tiny();
+  const Output expected = run(whole, audio, 4, {});
+  const Model encoding = Model::open(path, {.use = ModelUse::kEncode, .levels = 4});
+  const Model decoding = Model::open(path, {.use = ModelUse::kDecode, .levels = 4});
+  for (const Model& model : {encoding, decoding}) {
+    CHECK(model.info().fingerprint == whole.info().fingerprint);
+    CHECK(model.info().levels == 6);
+    CHECK(model.info().parameters == whole.info().parameters);
+    CHECK(receptive_field(model).encoder_frames == receptive_field(whole).encoder_frames);
+    CHECK(receptive_field(model).decoder_frames == receptive_field(whole).decoder_frames);
+  }
+  Encoder encoder(encoding, {.levels = 4, .stream = {}});
+  CHECK(encode(encoder, audio, kWhole) == expected.codes);
+  Decoder decoder(decoding, {.levels = first_levels(4), .stream = {}});
+  CHECK(Output{expected.codes, decode(decoder, expected.codes, 4, kWhole)} == expected);
+
+  CHECK(error_of([&] { Decoder(encoding, {.levels = {0}, .stream = {}}); }) ==
+        "the model 'tiny-hf' was opened for encoding only");
+  CHECK(error_of([&] { Encoder(decoding, {.levels = 1, .stream = {}}); }) ==
+        "the model 'tiny-hf' was opened for decoding only");
+  CHECK(error_of([&] { Encoder(encoding, {.levels = 5, .stream = {}}); }) ==
+        "the model 'tiny-hf' was opened for 4 levels, not for 5");
+  CHECK(error_of([&] {
+          Decoder(decoding, {.levels = {0, 5}, .stream = {}});
+        }) == "the model 'tiny-hf' was opened for 4 levels, not for 6");
+  CHECK(Model::open(path, {.levels = 99}).info().fingerprint == whole.info().fingerprint);
+}
+
+TEST_CASE("what is not used of a model is verified all the same") {
+  const TempDir folder;
+  const std::string file = read_file(test_models() / "tiny-hf" / "model.safetensors");
+  write_file(folder / "config.json", read_file(test_models() / "tiny-hf" / "config.json"));
+  const auto error_of_opening = [&](const std::string& tensor, ModelUse use) {
+    std::string damaged = file;
+    std::size_t place = damaged.find("\"" + tensor + "\":");
+    REQUIRE(place != std::string::npos);
+    place = damaged.find("\"data_offsets\":", place);
+    place = damaged.find('[', place) + 1;
+    std::uint64_t header_size = 0;
+    std::memcpy(&header_size, damaged.data(), sizeof header_size);
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    damaged.replace(sizeof header_size + header_size + std::stoul(damaged.substr(place)),
+                    sizeof nan, reinterpret_cast<const char*>(&nan), sizeof nan);
+    write_file(folder / "model.safetensors", damaged);
+    return error_of([&] { Model::open(folder.path(), {.threads = 2, .use = use, .levels = 1}); });
+  };
+  const std::string told = "' holds nan as value 0, expected finite values";
+  for (const char* tensor : {"decoder.layers.2.conv.weight", "upsample.conv.weight"}) {
+    CHECK(error_of_opening(tensor, ModelUse::kEncode).ends_with(tensor + told));
+  }
+  for (const char* tensor : {"encoder.layers.0.conv.bias", "downsample.conv.weight"}) {
+    CHECK(error_of_opening(tensor, ModelUse::kDecode).ends_with(tensor + told));
+  }
+  const std::string codebook =
+      "quantizer.acoustic_residual_vector_quantizer.layers.4.codebook.embed";
+  CHECK(error_of_opening(codebook + "_sum", ModelUse::kEncode).ends_with(codebook + told));
 }
 
 TEST_CASE("a stream that was reset or finished is a new one") {
