@@ -58,7 +58,7 @@ Model::Impl::Impl(const kernels::Packing& packing, const Checkpoint& checkpoint,
   reader.keep(encodes);
   encoder.emplace(reader);
   encoder_transformer.emplace(reader, "encoder_transformer");
-  downsample.load(reader, packing.dtype, "downsample.conv",
+  downsample.load(reader, packing.at_least_bf16().dtype, "downsample.conv",
                   {.in_channels = hidden, .out_channels = hidden, .kernel = 4, .stride = 2},
                   /*has_bias=*/false);
   quantizer.emplace(reader, QuantizerUse{encodes, decodes, levels});

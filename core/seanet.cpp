@@ -174,7 +174,8 @@ SeanetEncoder::SeanetEncoder(WeightReader& reader) {
     flop_per_frame += rows_a_frame * stage.down.flop_per_row();
   }
   ++index;  // the ELU
-  last.load(reader, dtype, layer_name("encoder", index) + ".conv",
+  // Of all layers this one's error moves the most codes, the downsampling's comes next.
+  last.load(reader, reader.packing().at_least_bf16().dtype, layer_name("encoder", index) + ".conv",
             {.in_channels = channels,
              .out_channels = config.hidden_size,
              .kernel = config.last_kernel_size});

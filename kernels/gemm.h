@@ -31,6 +31,8 @@ struct Packing {
   Dtype dtype = Dtype::kF32;
 
   Packing as_f32() const { return {table, Dtype::kF32}; }
+  // For what int8 is too coarse.
+  Packing at_least_bf16() const { return {table, dtype == Dtype::kInt8 ? Dtype::kBf16 : dtype}; }
 };
 
 // Weights of depth x columns, packed for one KernelTable and Dtype into panels that lie one after
