@@ -306,7 +306,7 @@ int run_detokenize(const DetokenizeOptions& options, const CommonOptions& common
   const DatasetFile dataset = find_finished(tokens);
   if (is_sound(dataset.settings.form)) throw NamedError(options.dataset, "holds sound already");
   if (dataset.counts->done == 0) throw NamedError(options.dataset, "holds no recordings");
-  const Model model = open_model(common);
+  const Model model = open_model(common, {.use = ModelUse::kDecode});
   check_model(dataset.settings, model.info(), options.dataset);
   const DatasetSettings asked = sound_settings(tokens, dataset, model.info(), options);
   if (options.dry_run) return dry_run(sound, asked, dataset, options);

@@ -147,7 +147,7 @@ int dry_run(const Plan& plan, const Workspace& workspace, const DatasetSettings&
 
 int run_tokenize(const TokenizeOptions& options, const CommonOptions& common) {
   const Plan plan(options.inputs);
-  const Model model = open_model(common);
+  const Model model = open_model(common, encoding(ModelUse::kEncode, options.levels));
   const DatasetSettings asked = make_settings(model, plan, options);
   const Workspace workspace(options.out);
   if (options.dry_run) return dry_run(plan, workspace, asked, options);

@@ -99,7 +99,7 @@ class Verifier {
   }
 
   void open_encoder() {
-    const Model model = open_model(common_);
+    const Model model = open_model(common_, {.use = ModelUse::kEncode});
     check_model(settings_, model.info(), options_.dataset);
     const std::string dtype(dtype_name(model.info().dtype));
     if (dtype != settings_.dtype || settings_.arithmetic != kFirstArithmetic) {
