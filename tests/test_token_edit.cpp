@@ -31,7 +31,6 @@ std::vector<Sample> timeline(const Bytes& file, int levels) {
   std::vector<Sample> samples;
   TokenReader reader(source_of(file));
   const TokenHeader header = reader.header();
-  TokenSegment segment;
   std::size_t dropped = 0;
   std::uint32_t position = 0;
   const auto add = [&](const Codes& codes, int padding) {
