@@ -184,8 +184,15 @@ class Inputs(DatasetTest):
         self.put("data/m.jsonl", "\n".join(json.dumps(row) for row in [
             {"audio_filepath": "new\nline.wav", "offset": 0.5, "duration": 1, "channel": 2, **other},
             {"path": "new\nline.wav", "start": 0.5, "end": 1.5, "channel": 1, "id": "own"},
-            {"audio": "new\nline.wav", "duration": 2.05}]).encode())
-        rows = self.rows("data/m.jsonl")
+            {"audio": "new\nline.wav", "duration": 2.05},
+            {"audio": "new\nline.wav", "id": "3", "channel": 3},
+            {"audio": "new\nline.wav", "id": "late", "start": 2},
+            {"audio": "new\nline.wav", "id": "long", "end": 2.2}]).encode())
+        rows = self.rows("data/m.jsonl", code=3)
+        self.assertEqual([row["error"] for row in self.lines("out/errors.jsonl")],
+                         ["has 2 channels, the row asks for number 3",
+                          "its start, 2.000 s, is not before the recording's end, 2.000 s",
+                          "its end, 2.200 s, is after the recording's, 2.000 s"])
         self.assertEqual([row["id"] for row in rows],
                          ["new\nline-00000500-00001500-c2", "own", "new\nline"])
         self.assertEqual(rows[0]["fields"], other)

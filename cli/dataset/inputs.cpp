@@ -52,6 +52,11 @@ std::optional<ManifestKind> manifest_kind(const std::string& path) {
   return std::nullopt;
 }
 
+bool is_folder(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error);
+}
+
 // "a/b/c.left.flac" -> "a/b/c": what the files of one WebDataset sample share.
 std::string sample_key(std::string_view name) {
   const std::size_t slash = name.rfind('/');
@@ -86,7 +91,7 @@ class Lister {
   void add_input(const std::string& path) {
     if (path == "-") {
       add_list("-");
-    } else if (std::filesystem::is_directory(path)) {
+    } else if (is_folder(path)) {
       add_folder({.path = path.ends_with('/') ? path : path + "/", .inside = ""});
     } else if (const auto kind = manifest_kind(path)) {
       const std::string root =
@@ -190,8 +195,7 @@ void Lister::add_folder(const Folder& folder) {
 void Lister::add_entry(const Folder& folder, const std::string& name) {
   const std::string path = folder.path + name;
   const std::string inside = folder.inside + name;
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
+  if (is_folder(path)) {
     add_folder({.path = path + "/", .inside = inside + "/"});
   } else if (is_wanted(inside, name)) {
     add_file(path, inside);
@@ -201,6 +205,11 @@ void Lister::add_entry(const Folder& folder, const std::string& name) {
 }
 
 void Lister::add_tar(const std::string& path, const std::string& inside) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    add_broken(path, inside, "is not a regular file");
+    return;
+  }
   Sample sample;
   try {
     TarReader tar(path);

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "cli/dataset/file_io.h"
 #include "cli/named_error.h"
@@ -93,6 +94,7 @@ void Journal::sync() {
     end = end_;
   }
   if (end == synced_) return;
+  if (synced_ == 0) sync_folder(std::filesystem::path(path_).parent_path());
   if (fdatasync(file_.get()) != 0) {
     throw NamedError(path_, std::string("cannot write: ") + std::strerror(errno));
   }

@@ -31,7 +31,7 @@ class Spool {
   static constexpr std::size_t kBufferBytes = 1 << 16;
 
   void flush() {
-    write_all(file_.get(), pending_, "a temporary file");
+    write_all(file_.get(), pending_, "a temporary file (TMPDIR)");
     pending_.clear();
   }
 
@@ -46,7 +46,7 @@ std::span<const std::uint8_t> object_bytes(const T& value) {
 
 void read_back(const UniqueFd& file, std::uint64_t offset, void* data, std::size_t size) {
   read_all_at(file.get(), static_cast<std::int64_t>(offset),
-              {static_cast<std::uint8_t*>(data), size}, "a temporary file");
+              {static_cast<std::uint8_t*>(data), size}, "a temporary file (TMPDIR)");
 }
 
 }  // namespace

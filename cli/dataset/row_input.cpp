@@ -35,6 +35,11 @@ std::unique_ptr<ByteReader> open_row(const Row& row) {
 
 RowInput::RowInput(const Row& row, const SourceOptions& options, int rate_hz) : name_(row.name()) {
   std::unique_ptr<AudioSource> source = open_audio_source(open_row(row), options);
+  if (row.channel && *row.channel > source->channels()) {
+    throw NamedError(name_, "has " + std::to_string(source->channels()) +
+                                " channels, the row asks for number " +
+                                std::to_string(*row.channel));
+  }
   select_range(*source, row);
   input_ = std::make_unique<AudioInput>(std::move(source), with_channel(options, row), rate_hz);
 }

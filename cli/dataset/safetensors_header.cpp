@@ -4,24 +4,26 @@ namespace mimi::cli {
 
 SafetensorsHeader::SafetensorsHeader(const DatasetSettings& settings, std::uint64_t shard)
     : levels_(static_cast<std::uint64_t>(settings.levels)) {
-  json_["__metadata__"] = {{"model", settings.model},
-                           {"fingerprint", settings.fingerprint},
-                           {"window", window_name(settings.window)},
-                           {"dtype", settings.dtype},
-                           {"arithmetic", std::to_string(settings.arithmetic)},
-                           {"shard", std::to_string(shard)}};
+  const Json metadata = {{"model", settings.model},
+                         {"fingerprint", settings.fingerprint},
+                         {"window", window_name(settings.window)},
+                         {"dtype", settings.dtype},
+                         {"arithmetic", std::to_string(settings.arithmetic)},
+                         {"shard", std::to_string(shard)}};
+  entries_ = "\"__metadata__\":" + json_text(metadata);
 }
 
+// As text: a JSON object that keeps its order would compare each name with all before it.
 void SafetensorsHeader::add(const std::string& name, std::uint64_t frames) {
   const std::uint64_t end = data_bytes_ + 2 * levels_ * frames;
-  json_.push_back(
-      {name,
-       {{"dtype", "U16"}, {"shape", {levels_, frames}}, {"data_offsets", {data_bytes_, end}}}});
+  const Json tensor = {
+      {"dtype", "U16"}, {"shape", {levels_, frames}}, {"data_offsets", {data_bytes_, end}}};
+  entries_ += "," + json_text(name) + ":" + json_text(tensor);
   data_bytes_ = end;
 }
 
 std::string SafetensorsHeader::text() const {
-  std::string text = json_text(json_);
+  std::string text = "{" + entries_ + "}";
   text.append(-text.size() % 8, ' ');
   return text;
 }

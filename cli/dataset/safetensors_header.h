@@ -20,7 +20,7 @@ class SafetensorsHeader {
 
  private:
   std::uint64_t levels_;
-  Json json_;
+  std::string entries_;
   std::uint64_t data_bytes_ = 0;
 };
 

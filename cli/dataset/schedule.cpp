@@ -58,7 +58,13 @@ void Schedule::load(Lock& lock) {
       skipped += settings_.rows_of(number);
       continue;
     }
-    shards.push_back(std::make_shared<Shard>(workspace_, settings_, number));
+    auto shard = std::make_shared<Shard>(workspace_, settings_, number);
+    if (workspace_.is_finished(number)) {  // by another, before the journal was locked
+      shard->journal().remove();
+      skipped += settings_.rows_of(number);
+      continue;
+    }
+    shards.push_back(std::move(shard));
     rows += settings_.rows_of(number);
     skipped += settings_.rows_of(number) - shards.back()->unsettled();
     wait_for_work(shards.back(), batch);

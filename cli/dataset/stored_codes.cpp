@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <compare>
 #include <cstring>
 #include <utility>
 #include <variant>
@@ -103,6 +104,27 @@ class TokenFileCodes : public StoredCodes {
   std::uint64_t frames_;
   int levels_ = 0;
 };
+
+struct Tensor {
+  std::uint64_t begin = 0;
+  std::string name;
+  std::uint64_t frames = 0;
+
+  auto operator<=>(const Tensor&) const = default;
+};
+
+// What the header of a safetensors file names, by place. Throws Json::exception.
+std::vector<Tensor> tensors_in_order(const std::string& header) {
+  const auto json = nlohmann::json::parse(header);  // finds a name quickly, keeps no order
+  std::vector<Tensor> tensors;
+  for (const auto& [name, about] : json.items()) {
+    if (name == "__metadata__") continue;
+    tensors.push_back({about.at("data_offsets").at(0), name, about.at("shape").at(1)});
+    if (tensors.back().frames > kMostFrames) throw Error("tensor '" + name + "' is too long");
+  }
+  std::sort(tensors.begin(), tensors.end());
+  return tensors;
+}
 
 std::unique_ptr<StoredCodes> open_npy(const std::string& path) {
   UniqueFd file = open_for_reading(path);
@@ -212,11 +234,8 @@ void StoredShard::read_safetensors(std::uint64_t shard) {
               path_);
   const std::int64_t data = 8 + static_cast<std::int64_t>(header_bytes);
   SafetensorsHeader expected(settings_, shard);
-  const Json tensors = Json::parse(header);
-  for (const auto& [name, tensor] : tensors.items()) {
-    if (name == "__metadata__") continue;
-    const std::uint64_t frames = tensor.at("shape").at(1);
-    if (frames > kMostFrames) throw NamedError(path_, "tensor '" + name + "' is too long");
+  const auto tensors = naming(path_, [&] { return tensors_in_order(header); });
+  for (const auto& [begin, name, frames] : tensors) {
     arrays_[name] = {.offset = data + static_cast<std::int64_t>(expected.data_bytes()),
                      .frames = frames};
     expected.add(name, frames);

@@ -47,7 +47,7 @@ void UniqueIds::flush() {
   write_all(
       file_.get(),
       {reinterpret_cast<const std::uint8_t*>(pending_.data()), pending_.size() * sizeof(Entry)},
-      "a temporary file");
+      "a temporary file (TMPDIR)");
   pending_.clear();
 }
 
@@ -56,7 +56,8 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> UniqueIds::find_same() {
   if (count_ == 0) return std::nullopt;
   const std::size_t bytes = count_ * sizeof(Entry);
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
-  if (memory == MAP_FAILED) throw Error(std::string("a temporary file: ") + std::strerror(errno));
+  if (memory == MAP_FAILED)
+    throw Error(std::string("a temporary file (TMPDIR): ") + std::strerror(errno));
   const std::span entries(static_cast<Entry*>(memory), count_);
   std::sort(entries.begin(), entries.end());
   const auto same =

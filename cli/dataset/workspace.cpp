@@ -42,6 +42,7 @@ DatasetFile Workspace::open(const DatasetSettings& settings) const {
   }
   const DatasetFile dataset = read_dataset_file(dataset_file());
   check_same(dataset.settings, settings, out_);
+  if (!dataset.counts) make_folder(work());
   return dataset;
 }
 
