@@ -112,15 +112,17 @@ class Detokenizing {
   }
 
   std::vector<Recording> read_shard(LineReader& lines, std::uint64_t shard) const {
-    std::vector<Recording> recordings(settings_.rows_of(shard));
-    std::uint64_t row = settings_.first_row(shard);
-    for (Recording& recording : recordings) {
-      recording.row = row++;
-      const bool is_there = lines.next(recording.line);
-      recording.json = Json::parse(recording.line, nullptr, /*allow_exceptions=*/false);
-      if (!is_there || !recording.json.is_object() || !recording.json.contains("frames")) {
-        throw NamedError(lines.name(), "line " + std::to_string(row) + " is missing or damaged");
+    std::vector<Recording> recordings;
+    const std::uint64_t first = settings_.first_row(shard);
+    std::string line;
+    for (std::uint64_t row = first; row < first + settings_.rows_of(shard); ++row) {
+      const bool is_there = lines.next(line);
+      Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+      if (!is_there || !json.is_object() || !json.contains("frames")) {
+        throw NamedError(lines.name(),
+                         "line " + std::to_string(row + 1) + " is missing or damaged");
       }
+      recordings.push_back({.row = row, .line = line, .json = std::move(json)});
     }
     return recordings;
   }

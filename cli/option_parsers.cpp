@@ -98,10 +98,10 @@ ChannelChoice parse_channels(const std::string& text) {
 }
 
 Window parse_window_rule(const std::string& text) {
-  static const auto kParse = one_of<Window>({{"offline", Window::kOffline},
-                                             {"moshi-streaming", Window::kMoshiStreaming},
-                                             {"rust", Window::kRust}});
-  return kParse(text);
+  static const auto parse = one_of<Window>({{"offline", Window::kOffline},
+                                            {"moshi-streaming", Window::kMoshiStreaming},
+                                            {"rust", Window::kRust}});
+  return parse(text);
 }
 
 CLI::Option* add_window(CLI::App& app, Window& window) {

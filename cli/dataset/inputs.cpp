@@ -146,7 +146,7 @@ class Lister {
   void add_folder(const Folder& folder);
   void add_entry(const Folder& folder, const std::string& name);
   void add_tar(const std::string& path, const std::string& inside);
-  void add_sample(Sample sample);
+  void add_sample(Sample& sample);
   void add_sidecar(TarReader& tar, const TarMember& member, Sample& sample);
 
   bool is_wanted(const std::string& inside, const std::string& name) const {
@@ -210,14 +210,15 @@ void Lister::add_tar(const std::string& path, const std::string& inside) {
     add_broken(path, inside, "is not a regular file");
     return;
   }
-  Sample sample;
+  Sample sample{};
   try {
     TarReader tar(path);
     while (const std::optional<TarMember> member = tar.next()) {
       const std::string name = member->name.substr(member->name.find_last_of('/') + 1);
       if (name.starts_with('.')) continue;
       if (sample_key(member->name) != sample.key) {
-        add_sample(std::exchange(sample, {.key = sample_key(member->name)}));
+        add_sample(sample);
+        sample.key = sample_key(member->name);
       }
       if (is_sound(name)) {
         Row row = {.source = path,
@@ -228,19 +229,23 @@ void Lister::add_tar(const std::string& path, const std::string& inside) {
         add_sidecar(tar, *member, sample);
       }
     }
-    add_sample(std::move(sample));
+    add_sample(sample);
   } catch (const Error& broken) {
-    add_sample(std::move(sample));
+    add_sample(sample);
     add_broken(path, inside, broken.what());
   }
 }
 
-void Lister::add_sample(Sample sample) {
+// And makes way for the next one.
+void Lister::add_sample(Sample& sample) {
   for (Row& row : sample.rows) {
     row.fields = sample.fields;
     row.error = sample.error;
     add(std::move(row));
   }
+  sample.rows.clear();
+  sample.fields = Json();
+  sample.error.clear();
 }
 
 void Lister::add_sidecar(TarReader& tar, const TarMember& member, Sample& sample) {

@@ -32,9 +32,14 @@ std::string text_of(const Json& value, const char* what) {
   throw Error(std::string("'") + what + "' is " + json_text(value) + ", not a text");
 }
 
+// As csv has it, an empty text.
+bool is_missing(const Json& value) {
+  return value.is_null() || (value.is_string() && value.get_ref<const std::string&>().empty());
+}
+
 // A number, or, as csv has it, the text of one; null and "": none.
 std::optional<double> number_of(const Json& value, const char* what) {
-  if (value.is_null() || value == "") return std::nullopt;
+  if (is_missing(value)) return std::nullopt;
   double number = NAN;
   if (value.is_number()) number = value;
   if (value.is_string()) {
@@ -73,16 +78,16 @@ void take_channel(Json& object, Row& row) {
 
 Row row_of(Json object, const std::string& root) {
   if (!object.is_object()) throw Error("is not a JSON object");
-  Row row;
+  Row row{};
   const std::string path =
       text_of(take_one_of(object, {"path", "audio_filepath", "audio"}), "path");
   row.source = (std::filesystem::path(root) / path).string();
   take_range(object, row);
   take_channel(object, row);
   const Json id = take_one_of(object, {"id"});
-  row.id = id.is_number_integer()           ? json_text(id)
-           : id.is_null() || id == Json("") ? derived_id(row, path)
-                                            : text_of(id, "id");
+  row.id = id.is_number_integer() ? json_text(id)
+           : is_missing(id)       ? derived_id(row, path)
+                                  : text_of(id, "id");
   if (!object.empty()) row.fields = std::move(object);
   return row;
 }

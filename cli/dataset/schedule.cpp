@@ -100,10 +100,10 @@ void Schedule::wait_for_work(const std::shared_ptr<Shard>& shard,
 // The older batch first, so that no shard waits for ever.
 std::optional<Task> Schedule::take_waiting() {
   if (batches_.empty()) return std::nullopt;
-  Waiting waiting = std::move(batches_.front().back());
+  const Waiting waiting = batches_.front().back();
   batches_.front().pop_back();
   if (batches_.front().empty()) batches_.pop_front();
-  return activate(std::move(waiting), {});
+  return activate(waiting, {});
 }
 
 // The second half of what is left of the recording with the most left.
@@ -127,7 +127,7 @@ std::optional<Task> Schedule::take_over() {
   return activate({longest->shard, longest->index}, taken);
 }
 
-Task Schedule::activate(Waiting waiting, const PieceRange& range) {
+Task Schedule::activate(const Waiting& waiting, const PieceRange& range) {
   active_.push_back({.shard = waiting.shard,
                      .index = waiting.index,
                      .row = plan_.row(waiting.shard->first_row() + waiting.index),

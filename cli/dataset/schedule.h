@@ -101,7 +101,7 @@ class Schedule {
   void wait_for_work(const std::shared_ptr<Shard>& shard, std::vector<Waiting>& batch) const;
   std::optional<Task> take_waiting();
   std::optional<Task> take_over();
-  Task activate(Waiting waiting, const PieceRange& range);
+  Task activate(const Waiting& waiting, const PieceRange& range);
   void void_others(const Task& task);
   void leave_to_one(const Task& task);
   void count_settled(const Task& task);

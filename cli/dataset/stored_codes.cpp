@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <compare>
 #include <cstring>
 #include <utility>
 #include <variant>
@@ -109,8 +108,6 @@ struct Tensor {
   std::uint64_t begin = 0;
   std::string name;
   std::uint64_t frames = 0;
-
-  auto operator<=>(const Tensor&) const = default;
 };
 
 // What the header of a safetensors file names, by place. Throws Json::exception.
@@ -122,7 +119,8 @@ std::vector<Tensor> tensors_in_order(const std::string& header) {
     tensors.push_back({about.at("data_offsets").at(0), name, about.at("shape").at(1)});
     if (tensors.back().frames > kMostFrames) throw Error("tensor '" + name + "' is too long");
   }
-  std::sort(tensors.begin(), tensors.end());
+  std::sort(tensors.begin(), tensors.end(),
+            [](const Tensor& a, const Tensor& b) { return a.begin < b.begin; });
   return tensors;
 }
 

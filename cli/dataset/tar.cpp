@@ -200,7 +200,7 @@ std::optional<TarMember> TarReader::next() {
       if (text(header->block, {kMagic.offset, 6}) == "ustar" && !prefix.empty()) {
         name = prefix + "/" + name;
       }
-      if (!long_name.empty()) name = long_name.c_str();
+      if (!long_name.empty()) name = long_name.substr(0, long_name.find('\0'));
       return TarMember{pax_value(pax, "path").value_or(name), begin, header->bytes};
     }
     pax.clear();

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <compare>
 #include <cstring>
 #include <span>
 #include <string>
+#include <tuple>
 
 #include "cli/dataset/file_io.h"
 #include "cli/dataset/sha256.h"
@@ -22,7 +22,9 @@ struct UniqueIds::Entry {
   std::array<std::uint64_t, 2> hash;
   std::uint64_t number;
 
-  auto operator<=>(const Entry&) const = default;
+  bool operator<(const Entry& other) const {
+    return std::tie(hash, number) < std::tie(other.hash, other.number);
+  }
 };
 
 namespace {

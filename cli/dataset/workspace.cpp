@@ -40,7 +40,7 @@ DatasetFile Workspace::open(const DatasetSettings& settings) const {
     file.write(bytes_of(dataset_text(settings, std::nullopt)));
     file.commit(DurableFile::IfThere::kKeep);  // of several tasks one comes first
   }
-  const DatasetFile dataset = read_dataset_file(dataset_file());
+  DatasetFile dataset = read_dataset_file(dataset_file());
   check_same(dataset.settings, settings, out_);
   if (!dataset.counts) make_folder(work());
   return dataset;
