@@ -14,7 +14,8 @@ constexpr int kHighestRate = 6144000;
 // Digits, and in the last part of a time a fraction behind a point.
 std::optional<double> parse_part(std::string_view text, bool is_last) {
   const std::string_view allowed = is_last ? "0123456789." : "0123456789";
-  if (text.empty() || text.find_first_not_of(allowed) != text.npos) return std::nullopt;
+  if (text.empty() || text.find_first_not_of(allowed) != std::string_view::npos)
+    return std::nullopt;
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -26,10 +27,10 @@ std::optional<double> parse_time(std::string_view text) {
   double seconds = 0;
   for (int parts = 1;; ++parts) {
     const std::size_t colon = text.find(':');
-    const auto part = parse_part(text.substr(0, colon), colon == text.npos);
+    const auto part = parse_part(text.substr(0, colon), colon == std::string_view::npos);
     if (!part || parts > 3 || (parts > 1 && *part >= 60)) return std::nullopt;
     seconds = 60 * seconds + *part;
-    if (colon == text.npos) break;
+    if (colon == std::string_view::npos) break;
     text.remove_prefix(colon + 1);
   }
   return seconds <= kMostSeconds ? std::optional(seconds) : std::nullopt;
