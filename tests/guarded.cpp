@@ -20,7 +20,9 @@ constexpr std::uint32_t kPoison = 0x7FEBCDEF;
 
 GuardedFloats::GuardedFloats(std::size_t count) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  const std::size_t bytes = (count * sizeof(float) + page - 1) / page * page;
+  // At least one page: qemu refuses to protect none.
+  const std::size_t bytes =
+      (std::max(count, std::size_t{1}) * sizeof(float) + page - 1) / page * page;
   mapped_bytes_ = bytes + 2 * page;
   mapping_ = mmap(nullptr, mapped_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   char* const inside = static_cast<char*>(mapping_) + page;
