@@ -162,7 +162,7 @@ void append_number(Number value, std::vector<std::uint8_t>& out) {
 std::string_view npy_value(std::string_view header, std::string_view key) {
   const std::string quoted = "'" + std::string(key) + "':";
   const std::size_t at = header.find(quoted);
-  if (at == header.npos) throw Error("npy header has no " + quote(key));
+  if (at == std::string_view::npos) throw Error("npy header has no " + quote(key));
   std::string_view value = header.substr(at + quoted.size());
   value.remove_prefix(std::min(value.find_first_not_of(' '), value.size()));
   return value;
@@ -171,7 +171,8 @@ std::string_view npy_value(std::string_view header, std::string_view key) {
 std::vector<std::uint64_t> npy_shape(std::string_view text) {
   std::vector<std::uint64_t> shape;
   const std::size_t end = text.find(')');
-  if (!text.starts_with('(') || end == text.npos) throw Error("npy shape is " + quote(text));
+  if (!text.starts_with('(') || end == std::string_view::npos)
+    throw Error("npy shape is " + quote(text));
   std::string_view list = text.substr(1, end - 1);
   while (!list.empty()) {
     std::uint64_t size = 0;

@@ -149,7 +149,7 @@ struct ToInt8 {
     std::int32_t bytes[4 * kBlockSteps];
     for (int i = 0; i < 4 * kBlockSteps; ++i) {
       if constexpr (Source::kType == Dtype::kInt8) {
-        bytes[i] = values[i];
+        bytes[i] = std::int32_t{values[i]};  // signed
       } else {
         // Added to this, a value within 127 either side is rounded to nearest even.
         constexpr float kRounder = 0x1.8p23f;
