@@ -112,7 +112,8 @@ class Prober {
            " samples of " + std::to_string(bits) + " bits");
     }
     // Samples that do not fill their bytes are rare: libsndfile knows them.
-    if (block_bytes == header_.channels * bits / 8) header_.encoding = pcm_encoding(tag, bits);
+    const std::int64_t frame_bits = std::int64_t{header_.channels} * bits;
+    if (block_bytes == frame_bits / 8) header_.encoding = pcm_encoding(tag, bits);
     has_format_ = true;
   }
 

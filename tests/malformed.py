@@ -43,6 +43,7 @@ def wav_cases():
         yield f"bits-{bits}", with_format(bits=bits, block=2), ".+"
     for bits in (8, 16, 24, 33):
         yield f"float-{bits}", with_format(tag=3, bits=bits), ".+"
+    yield "channels-and-bits", with_format(tag=2, channels=65535, bits=65535, block=0), ".+"
     for tag in (0, 4, 0x7FFF, 0xFFFF):
         yield f"tag-{tag}", with_format(tag=tag), ".+"
     for block in (0, 1, 3, 65535):

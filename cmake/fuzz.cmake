@@ -1,0 +1,9 @@
+# The fuzz targets, tests/fuzz/fuzz_NAME.cpp, each with its seeds in tests/fuzz/seeds/NAME.
+
+file(GLOB fuzz_sources CONFIGURE_DEPENDS tests/fuzz/fuzz_*.cpp)
+foreach(source IN LISTS fuzz_sources)
+  cmake_path(GET source STEM name)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE mimi_cli)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+endforeach()
