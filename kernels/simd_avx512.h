@@ -52,8 +52,9 @@ inline Vec from_integers(Vec a) { return {_mm512_cvtepi32_ps(_mm512_castps_si512
 // sum + the four products of x's unsigned and w's signed bytes, in each lane.
 inline Vec add_quads(Vec x, Vec w, Vec sum) {
 #ifdef __AVX512VNNI__
-  return {_mm512_castsi512_ps(_mm512_dpbusd_epi32(
-      _mm512_castps_si512(sum.v), _mm512_castps_si512(x.v), _mm512_castps_si512(w.v)))};
+  // Not its intrinsic: GCC 12 copies each sum there and back between the types, and spills them.
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum.v) : "v"(x.v), "v"(w.v));
+  return sum;
 #else
   const __m512i bytes = _mm512_castps_si512(x.v), weights = _mm512_castps_si512(w.v);
   const __m512i even = _mm512_and_si512(bytes, _mm512_set1_epi16(0xFF));
