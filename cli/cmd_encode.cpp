@@ -22,26 +22,6 @@
 namespace mimi::cli {
 namespace {
 
-TokenHeader make_header(const Model& model, const EncodeOptions& options, const AudioInput& input) {
-  const ModelInfo& info = model.info();
-  TokenHeader header;
-  header.sample_rate_hz = info.sample_rate;
-  header.frame_samples = info.frame_samples;
-  header.levels = options.levels;
-  header.streams = input.streams();
-  header.codebook_size = info.codebook_size;
-  header.source_rate_hz = static_cast<std::uint32_t>(input.source_rate_hz());
-  if (input.source_frames()) {
-    header.source_samples = static_cast<std::uint64_t>(*input.source_frames());
-  }
-  header.model_name = info.name;
-  header.model_fingerprint = info.fingerprint;
-  header.window = options.window;
-  header.dtype = token_dtype(info.dtype);
-  header.arithmetic = kFirstArithmetic;
-  return header;
-}
-
 // Whoever reads a pipe should not wait for a block to fill.
 int block_frames(const EncodeOptions& options, const OutputFile& file) {
   if (options.block_frames > 0) return options.block_frames;
@@ -128,7 +108,7 @@ class FileEncoder {
 
  private:
   TokenHeader header(const Model& model, const EncodeOptions& options) const {
-    TokenHeader header = make_header(model, options, input_);
+    TokenHeader header = recording_header(model, input_, options.levels, options.window);
     if (header.source_samples || part_.to) {
       header.source_samples = source_samples(input_.source_frames().value_or(0));
     }

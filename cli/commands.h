@@ -160,6 +160,9 @@ using Command = std::function<int()>;
 // Adds `mimi bench` to the command line; when it is given, `chosen` is set to run it.
 void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen);
 
+// Adds `mimi eval`.
+void add_eval(CLI::App& app, const CommonOptions& common, Command& chosen);
+
 // Adds the commands that make datasets of tokens and work on them.
 void add_dataset_tools(CLI::App& app, const CommonOptions& common, Command& chosen);
 

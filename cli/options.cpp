@@ -235,6 +235,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_decode(app, *parsed);
   add_roundtrip(app, *parsed);
   add_bench(app, parsed->common, parsed->chosen);
+  add_eval(app, parsed->common, parsed->chosen);
   add_info(app, *parsed);
   add_dataset_tools(app, parsed->common, parsed->chosen);
   add_token_tools(app, parsed->common, parsed->chosen);

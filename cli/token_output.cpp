@@ -8,6 +8,27 @@
 
 namespace mimi::cli {
 
+TokenHeader recording_header(const Model& model, const AudioInput& input, int levels,
+                             Window window) {
+  const ModelInfo& info = model.info();
+  TokenHeader header;
+  header.sample_rate_hz = info.sample_rate;
+  header.frame_samples = info.frame_samples;
+  header.levels = levels;
+  header.streams = input.streams();
+  header.codebook_size = info.codebook_size;
+  header.source_rate_hz = static_cast<std::uint32_t>(input.source_rate_hz());
+  if (input.source_frames()) {
+    header.source_samples = static_cast<std::uint64_t>(*input.source_frames());
+  }
+  header.model_name = info.name;
+  header.model_fingerprint = info.fingerprint;
+  header.window = window;
+  header.dtype = token_dtype(info.dtype);
+  header.arithmetic = kFirstArithmetic;
+  return header;
+}
+
 TokenWriter::Sink token_sink(OutputFile& file) {
   return [&file](std::span<const std::byte> bytes) {
     file.write({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});

@@ -6,7 +6,7 @@ _mimi() {
   compopt -o filenames 2>/dev/null
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      encode | decode | roundtrip | bench | info | test | cut | cat | repair | convert | tokenize | \
+      encode | decode | roundtrip | bench | eval | info | test | cut | cat | repair | convert | tokenize | \
         merge | verify | detokenize)
         command=$word
         break
@@ -63,6 +63,7 @@ _mimi_argument() {
       options+=' --resampler --window'
       ;;
     bench) options+=' --json --seconds --streams --runs -l --levels --kernels --compare --fall' ;;
+    eval) options+=' -l --levels --channels --resampler --window --json' ;;
     info) options+=' --json' ;;
     tokenize)
       options+=' --list --include --root --out --as -l --levels --shard-size --shard --channels'
@@ -82,7 +83,7 @@ _mimi_argument() {
     *:merge | *:verify | *:detokenize) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     *:decode | *:info | *:test | *:cut | *:cat | *:repair) _mimi_files mimi ;;
     *:)
-      _mimi_words 'encode decode roundtrip bench info tokenize merge verify detokenize test cut cat
+      _mimi_words 'encode decode roundtrip bench eval info tokenize merge verify detokenize test cut cat
         repair convert'
       ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;

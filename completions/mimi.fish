@@ -16,6 +16,7 @@ complete -c mimi -n __fish_use_subcommand -a encode -d 'Turn recordings into .mi
 complete -c mimi -n __fish_use_subcommand -a decode -d 'Turn .mimi files into recordings'
 complete -c mimi -n __fish_use_subcommand -a roundtrip -d 'Encode and decode a recording'
 complete -c mimi -n __fish_use_subcommand -a bench -d 'Measure the speed of this machine'
+complete -c mimi -n __fish_use_subcommand -a eval -d 'Measure how far decoded recordings are'
 complete -c mimi -n __fish_use_subcommand -a info -d 'Show and check .mimi files'
 complete -c mimi -n __fish_use_subcommand -a tokenize -d 'Turn recordings into a dataset of tokens'
 complete -c mimi -n __fish_use_subcommand -a merge -d 'Make a dataset whole'
@@ -37,20 +38,20 @@ complete -c mimi -n $coding -l raw -x -a 's16 f32' -d 'Headerless samples'
 set -l rated '__fish_seen_subcommand_from encode decode roundtrip detokenize'
 complete -c mimi -n $rated -l rate -x -d 'Sample rate'
 
-set -l resampling '__fish_seen_subcommand_from encode decode roundtrip tokenize detokenize'
+set -l resampling '__fish_seen_subcommand_from encode decode roundtrip eval tokenize detokenize'
 complete -c mimi -n $resampling -l resampler -x -a 'best medium fast' -d 'Quality of resampling'
 
-set -l windowed '__fish_seen_subcommand_from encode decode roundtrip tokenize'
+set -l windowed '__fish_seen_subcommand_from encode decode roundtrip eval tokenize'
 complete -c mimi -n $windowed -l window -x -a 'offline moshi-streaming rust' -d 'Attention window'
 
-set -l levelled '__fish_seen_subcommand_from encode decode roundtrip bench cut tokenize'
+set -l levelled '__fish_seen_subcommand_from encode decode roundtrip bench eval cut tokenize'
 complete -c mimi -n $levelled -s l -l levels -x -d 'Codebooks per frame'
 
 set -l many '__fish_seen_subcommand_from encode decode cut repair convert'
 complete -c mimi -n $many -l out-dir -x -a '(__fish_complete_directories)' -d 'Folder for outputs'
 
 set -l listening '__fish_seen_subcommand_from encode roundtrip'
-complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip tokenize' -l channels -x -a 'mix left right keep' -d 'Channels to encode'
+complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip eval tokenize' -l channels -x -a 'mix left right keep' -d 'Channels to encode'
 complete -c mimi -n $listening -l raw-channels -x -d 'Channels of headerless input'
 
 set -l sounding '__fish_seen_subcommand_from decode roundtrip detokenize'
@@ -77,7 +78,7 @@ complete -c mimi -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'Second
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l kernels -d 'Measure each kernel alone'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l compare -r -F -d 'Figures to compare with'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l fall -x -d 'Percent that a figure may fall'
-complete -c mimi -n '__fish_seen_subcommand_from bench info' -l json -d 'Print JSON'
+complete -c mimi -n '__fish_seen_subcommand_from bench eval info' -l json -d 'Print JSON'
 
 set -l tokenize '__fish_seen_subcommand_from tokenize'
 complete -c mimi -n $tokenize -l list -r -F -d 'File with an input in each line'
