@@ -248,13 +248,13 @@ KernelCall layer_norm_call(const KernelTable& table) {
           2.0 * sizeof(float) * kRows * kChannels, call};
 }
 
-// One step of one layer, all heads, its keys and values cold.
+// Two steps of one layer, all heads, its keys and values cold.
 KernelCall attention_call(const KernelTable& table) {
   constexpr int kHeads = 8, kDim = 64, kWindow = 250, kBlocks = kWindow / kLanes + 3;
   constexpr std::size_t kRing = std::size_t{kBlocks} * kDim * kLanes;
   struct Data {
     kernels::AlignedFloats rings{kColdBytes / sizeof(float)};
-    kernels::AlignedFloats query{kDim}, weights{kBlocks * kLanes}, output{kDim};
+    kernels::AlignedFloats query{kDim}, weights{2 * kBlocks * kLanes}, output{2 * kDim};
   };
   const auto data = std::make_shared<Data>();
   fill(data->rings);
@@ -263,19 +263,23 @@ KernelCall attention_call(const KernelTable& table) {
     constexpr std::size_t kStep = 2 * kHeads * kRing;
     const float* ring = data->rings.data() + n % (data->rings.size() / kStep) * kStep;
     for (int head = 0; head < kHeads; ++head, ring += 2 * kRing) {
-      table.attention({.query = data->query.data(),
-                       .keys = ring,
+      const auto query = [&](int i) -> kernels::AttentionQuery {
+        return {.query = data->query.data(),
+                .first_step = 1000 + i,
+                .last_step = 1000 + i + kWindow - 1,
+                .weights = data->weights.data() + i * kBlocks * kLanes,
+                .output = data->output.data() + i * kDim};
+      };
+      table.attention({.keys = ring,
                        .values = ring + kRing,
                        .head_dim = kDim,
                        .blocks = kBlocks,
-                       .first_step = 1000,
-                       .last_step = 1000 + kWindow - 1,
-                       .weights = data->weights.data(),
-                       .output = data->output.data()});
+                       .count = 2,
+                       .queries = {query(0), query(1)}});
     }
   };
-  return {"attention", "a step of a layer: 8 heads x 250 keys of 64", 4.0 * kHeads * kDim * kWindow,
-          2.0 * sizeof(float) * kHeads * kDim * kWindow, call};
+  return {"attention", "a frame of a layer: 8 heads x 2 queries x 250 keys of 64",
+          2 * 4.0 * kHeads * kDim * kWindow, 2.0 * sizeof(float) * kHeads * kDim * kWindow, call};
 }
 
 }  // namespace

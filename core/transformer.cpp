@@ -130,7 +130,7 @@ TransformerStream::TransformerStream(const Transformer& model, const KernelTable
     rings_.emplace_back(model.heads, model.head_dim, ring_steps);
   }
   const std::int64_t floats = rings_.front().blocks() * kLanes + 2 * padded(model.head_dim);
-  for (int i = 0; i < threads_; ++i) scratch_.emplace_back(static_cast<std::size_t>(floats));
+  for (int i = 0; i < threads_; ++i) scratch_.emplace_back(static_cast<std::size_t>(2 * floats));
 }
 
 void TransformerStream::run(std::span<TransformerStream* const> streams,
@@ -164,11 +164,14 @@ void TransformerStream::run(std::span<TransformerStream* const> streams,
     });
     for (Stream* s : streams) s->store_keys_and_values(s->rings_[l], steps);
     const double flop = 4.0 * model.window * model.hidden * steps * count;
-    kernels::parallel_for(kernels::worthwhile_threads(threads, flop), count * model.heads * steps,
+    const int pairs = (steps + 1) / 2;
+    kernels::parallel_for(kernels::worthwhile_threads(threads, flop), count * model.heads * pairs,
                           [&](int task, int worker) {
                             // Neighbouring tasks read the same keys.
-                            Stream& s = stream_at(task / (model.heads * steps));
-                            s.attend(s.rings_[l], task % steps, task / steps % model.heads, worker);
+                            Stream& s = stream_at(task / (model.heads * pairs));
+                            const int row = 2 * (task % pairs);
+                            s.attend(s.rings_[l], row, std::min(row + 2, steps),
+                                     task / pairs % model.heads, worker);
                           });
     multiply(layer.out, &Stream::attended_, [&](Stream& s, RowBuffer& input) {
       return kernels::GemmOutput{s.middle_.row(0),
@@ -223,23 +226,34 @@ std::int64_t TransformerStream::oldest_step(std::int64_t step) const {
   return std::max(first_step_, step - attended_steps(model_->window, window_, step) + 1);
 }
 
-void TransformerStream::attend(const KvRing& ring, int row, int head, int worker) {
+void TransformerStream::attend(const KvRing& ring, int first_row, int last_row, int head,
+                               int worker) {
   const int head_dim = model_->head_dim;
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  float* query = scratch_[static_cast<std::size_t>(worker)].data();
-  float* output = query + padded(head_dim);
-  rope_.rotate(row, qkv_.row(row) + head * head_dim, scale, query);
-  const std::int64_t step = step_ + row;
-  table_->attention({.query = query,
-                     .keys = ring.keys(head),
-                     .values = ring.values(head),
-                     .head_dim = head_dim,
-                     .blocks = ring.blocks(),
-                     .first_step = oldest_step(step),
-                     .last_step = step,
-                     .weights = output + padded(head_dim),
-                     .output = output});
-  std::copy_n(output, head_dim, attended_.row(row) + head * head_dim);
+  kernels::AttentionTask task = {.keys = ring.keys(head),
+                                 .values = ring.values(head),
+                                 .head_dim = head_dim,
+                                 .blocks = ring.blocks(),
+                                 .count = last_row - first_row,
+                                 .queries = {}};
+  float* scratch = scratch_[static_cast<std::size_t>(worker)].data();
+  for (int i = 0; i < task.count; ++i) {
+    const int row = first_row + i;
+    float* const query = scratch;
+    float* const output = query + padded(head_dim);
+    float* const weights = output + padded(head_dim);
+    scratch = weights + ring.blocks() * kLanes;
+    rope_.rotate(row, qkv_.row(row) + head * head_dim, scale, query);
+    task.queries[i] = {.query = query,
+                       .first_step = oldest_step(step_ + row),
+                       .last_step = step_ + row,
+                       .weights = weights,
+                       .output = output};
+  }
+  table_->attention(task);
+  for (int i = 0; i < task.count; ++i) {
+    std::copy_n(task.queries[i].output, head_dim, attended_.row(first_row + i) + head * head_dim);
+  }
 }
 
 }  // namespace mimi

@@ -81,7 +81,8 @@ class TransformerStream {
   void normalize(const LayerNorm& norm, const RowBuffer& x, int steps);
   void store_keys_and_values(KvRing& ring, int steps);
   // One query of one head.
-  void attend(const KvRing& ring, int row, int head, int worker);
+  // Of one head, for rows [first_row, last_row), one or two.
+  void attend(const KvRing& ring, int first_row, int last_row, int head, int worker);
   std::int64_t oldest_step(std::int64_t step) const;
 
   const Transformer* model_;
@@ -97,8 +98,9 @@ class TransformerStream {
   RowBuffer normed_;
   RowBuffer qkv_;
   RowBuffer attended_;
-  RowBuffer inner_;                              // [block_steps x intermediate]
-  std::vector<kernels::AlignedFloats> scratch_;  // of each worker: query, output, weights
+  RowBuffer inner_;  // [block_steps x intermediate]
+  // Of each worker, for each of two rows: query, output, weights.
+  std::vector<kernels::AlignedFloats> scratch_;
 };
 
 }  // namespace mimi

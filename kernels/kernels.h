@@ -98,19 +98,25 @@ struct NearestTask {
   std::int32_t* nearest;  // [rows]
 };
 
-// Attention of one head for one query. The keys and values of step s lie in block (s / 16) % blocks
-// of their rings, in lane s % 16; scores are q.k by an fma chain over head_dim ascending.
-// The softmax subtracts the exact maximum; its sum has 16 lanes, a step's being s % 16, each summed
-// oldest to newest. The values' sum is an fma chain oldest to newest, divided by that sum.
+// Attention of one head. The keys and values of step s lie in block (s / 16) % blocks of their
+// rings, in lane s % 16; scores are q.k by an fma chain over head_dim ascending. The softmax
+// subtracts the exact maximum; its sum has 16 lanes, a step's being s % 16, each summed oldest to
+// newest. The values' sum is an fma chain oldest to newest, divided by that sum.
+struct AttentionQuery {
+  const float* query;                  // [head_dim padded], rotated and scaled
+  std::int64_t first_step, last_step;  // both attended to
+  float* weights;                      // scratch, [blocks * 16]
+  float* output;                       // [head_dim padded]
+};
 struct AttentionTask {
-  const float* query;   // [head_dim padded], rotated and scaled
   const float* keys;    // [blocks][head_dim][16]
   const float* values;  // [blocks][16][head_dim padded]
   int head_dim;
   std::int64_t blocks;
-  std::int64_t first_step, last_step;  // both attended to; last - first < 16 * (blocks - 1)
-  float* weights;                      // scratch, [blocks * 16]
-  float* output;                       // [head_dim padded]
+  // Two share what they read; neither step of the second is before that of the first, and from the
+  // first one's first step to the last one's last there are at most 16 * (blocks - 1).
+  int count;  // 1 or 2
+  AttentionQuery queries[2];
 };
 
 // Panels of bf16. Rows are made by round_rows: `vecs` Vecs of floats become floats_per_pair floats

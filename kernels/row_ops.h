@@ -6,6 +6,7 @@
 
 namespace {
 
+using mimi::kernels::AttentionQuery;
 using mimi::kernels::AttentionTask;
 
 void dot_rows(const GemmInput& a, int rows, const float* weights, float bias, float* output) {
@@ -53,76 +54,142 @@ void layer_norm(const float* x, std::ptrdiff_t x_stride, int rows, int channels,
   }
 }
 
-// Scores of the 16 keys of one ring block; those outside [first, last] become -infinity.
-inline Vec block_scores(const AttentionTask& task, std::int64_t block, Vec lane_index) {
-  const float* keys = task.keys + block % task.blocks * task.head_dim * kLanes;
-  Vec score = broadcast(0.0f);
-  for (int d = 0; d < task.head_dim; ++d) {
-    score = fma(broadcast(task.query[d]), load(keys + d * kLanes), score);
-  }
-  const std::int64_t first = task.first_step - block * kLanes;
-  const std::int64_t last = task.last_step - block * kLanes;
+// As many sums at a time as hide the latency of one and fit the registers.
+constexpr int kScoreBlocks = 2 * kPanelVecs;
+constexpr int kValueVecs = 2 * kPanelVecs;
+
+// Scores outside the query's steps become -infinity.
+inline Vec masked(const AttentionQuery& query, std::int64_t block, Vec score) {
+  constexpr float kIota[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  const std::int64_t first = query.first_step - block * kLanes;
+  const std::int64_t last = query.last_step - block * kLanes;
   if (first <= 0 && last >= kLanes - 1) return score;
-  const Vec never = broadcast(-__builtin_inff());
-  score = select(broadcast(static_cast<float>(first)) > lane_index, never, score);
-  return select(lane_index > broadcast(static_cast<float>(last)), never, score);
+  const Vec lane = load(kIota), never = broadcast(-__builtin_inff());
+  score = select(broadcast(static_cast<float>(first)) > lane, never, score);
+  return select(lane > broadcast(static_cast<float>(last)), never, score);
 }
 
-// Fills weights with e^(score - largest) from the block of the first step on; returns their sum.
-inline float softmax_weights(const AttentionTask& task) {
-  constexpr float kIota[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const Vec lane_index = load(kIota);
-  const Vec never = broadcast(-__builtin_inff());
-  const std::int64_t first_block = task.first_step / kLanes, last_block = task.last_step / kLanes;
-  Vec largest = never;
-  float* weights = task.weights;
-  for (std::int64_t b = first_block; b <= last_block; ++b, weights += kLanes) {
-    const Vec score = block_scores(task, b, lane_index);
-    largest = max(score, largest);
-    store(weights, score);
+// The scores of each query and the keys of some ring blocks, in its weights from `place` on.
+template <int Queries, int Blocks>
+void score_blocks(const AttentionTask& task, std::int64_t block, std::int64_t place) {
+  const float* keys[Blocks];
+  Vec score[Queries][Blocks];
+  for (int b = 0; b < Blocks; ++b) {
+    keys[b] = task.keys + (block + b) % task.blocks * task.head_dim * kLanes;
+    for (int q = 0; q < Queries; ++q) score[q][b] = broadcast(0.0f);
   }
+  for (int d = 0; d < task.head_dim; ++d) {
+    Vec key[Blocks];
+    for (int b = 0; b < Blocks; ++b) key[b] = load(keys[b] + d * kLanes);
+    for (int q = 0; q < Queries; ++q) {
+      const Vec x = broadcast(task.queries[q].query[d]);
+      for (int b = 0; b < Blocks; ++b) score[q][b] = fma(x, key[b], score[q][b]);
+    }
+  }
+  for (int q = 0; q < Queries; ++q) {
+    for (int b = 0; b < Blocks; ++b) {
+      const AttentionQuery& query = task.queries[q];
+      store(query.weights + place + b * kLanes, masked(query, block + b, score[q][b]));
+    }
+  }
+}
+
+// `count` Vecs of scores become e^(score - largest); returns their sum.
+inline float softmax_weights(float* weights, std::int64_t count) {
+  const Vec never = broadcast(-__builtin_inff());
+  Vec largest = never;
+  for (std::int64_t i = 0; i < count; ++i) largest = max(load(weights + i * kLanes), largest);
   const Vec shift = broadcast(max_lanes(largest));
   Vec sum = broadcast(0.0f);
-  weights = task.weights;
-  for (std::int64_t b = first_block; b <= last_block; ++b, weights += kLanes) {
-    const Vec score = load(weights);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const Vec score = load(weights + i * kLanes);
     const Vec weight = select(score > never, exp_nonpositive(score - shift), broadcast(0.0f));
     sum = sum + weight;
-    store(weights, weight);
+    store(weights + i * kLanes, weight);
   }
   return sum_lanes(sum);
 }
 
-// Adds weight * value over the steps, oldest first, for Vecs * 16 of the head's dimensions.
-template <int Vecs>
-void weighted_values(const AttentionTask& task, int dim, int value_stride, Vec divisor) {
-  Vec sum[Vecs];
-  for (Vec& s : sum) s = broadcast(0.0f);
-  const std::int64_t first_block_step = task.first_step / kLanes * kLanes;
-  const std::int64_t ring = task.blocks * kLanes;
-  for (std::int64_t step = task.first_step; step <= task.last_step;) {
-    std::int64_t slot = step % ring;
-    const std::int64_t run =
-        ring - slot < task.last_step - step + 1 ? ring - slot : task.last_step - step + 1;
-    const float* value = task.values + slot * value_stride + dim;
-    const float* weight = task.weights + (step - first_block_step);
-    for (std::int64_t i = 0; i < run; ++i, value += value_stride) {
-      const Vec w = broadcast(weight[i]);
-      for (int v = 0; v < Vecs; ++v) sum[v] = fma(w, load(value + v * kLanes), sum[v]);
+// A part of the values' sums of each query, for Vecs * 16 of the head's dimensions from `dim` on.
+template <int Queries, int Vecs>
+struct ValueSums {
+  Vec sum[Queries][Vecs];
+
+  // Steps [first, last], oldest first, of the queries from `first_query` on.
+  template <int Count>
+  void add(const AttentionTask& task, int first_query, std::int64_t first, std::int64_t last,
+           std::int64_t weights_from, int dim) {
+    const int value_stride = (task.head_dim + kLanes - 1) / kLanes * kLanes;
+    const std::int64_t ring = task.blocks * kLanes;
+    Vec s[Count][Vecs];
+    for (int q = 0; q < Count; ++q) {
+      for (int v = 0; v < Vecs; ++v) s[q][v] = sum[first_query + q][v];
     }
-    step += run;
+    for (std::int64_t step = first; step <= last;) {
+      const std::int64_t slot = step % ring;
+      const std::int64_t run = ring - slot < last - step + 1 ? ring - slot : last - step + 1;
+      const float* value = task.values + slot * value_stride + dim;
+      for (std::int64_t end = step + run; step < end; ++step, value += value_stride) {
+        for (int q = 0; q < Count; ++q) {
+          const Vec w = broadcast(task.queries[first_query + q].weights[step - weights_from]);
+          for (int v = 0; v < Vecs; ++v) s[q][v] = fma(w, load(value + v * kLanes), s[q][v]);
+        }
+      }
+    }
+    for (int q = 0; q < Count; ++q) {
+      for (int v = 0; v < Vecs; ++v) sum[first_query + q][v] = s[q][v];
+    }
   }
-  for (int v = 0; v < Vecs; ++v) store(task.output + dim + v * kLanes, sum[v] / divisor);
+};
+
+template <int Queries, int Vecs>
+void weighted_values(const AttentionTask& task, std::int64_t weights_from, int dim,
+                     const float* divisors) {
+  ValueSums<Queries, Vecs> sums;
+  for (auto& query : sums.sum) {
+    for (Vec& s : query) s = broadcast(0.0f);
+  }
+  const AttentionQuery& a = task.queries[0];
+  if constexpr (Queries == 1) {
+    sums.template add<1>(task, 0, a.first_step, a.last_step, weights_from, dim);
+  } else {
+    // What the first attends to alone, both, and the second alone.
+    const AttentionQuery& b = task.queries[1];
+    const std::int64_t shared = b.first_step < a.last_step + 1 ? b.first_step : a.last_step + 1;
+    const std::int64_t rest = b.first_step > a.last_step + 1 ? b.first_step : a.last_step + 1;
+    sums.template add<1>(task, 0, a.first_step, shared - 1, weights_from, dim);
+    sums.template add<2>(task, 0, b.first_step, a.last_step, weights_from, dim);
+    sums.template add<1>(task, 1, rest, b.last_step, weights_from, dim);
+  }
+  for (int q = 0; q < Queries; ++q) {
+    for (int v = 0; v < Vecs; ++v) {
+      store(task.queries[q].output + dim + v * kLanes, sums.sum[q][v] / broadcast(divisors[q]));
+    }
+  }
 }
 
-void attention(const AttentionTask& task) {
-  const Vec divisor = broadcast(softmax_weights(task));
-  const int padded = (task.head_dim + kLanes - 1) / kLanes * kLanes;
-  int dim = 0;
-  for (; dim + 4 * kLanes <= padded; dim += 4 * kLanes) {
-    weighted_values<4>(task, dim, padded, divisor);
+template <int Queries>
+void attend(const AttentionTask& task) {
+  const std::int64_t first_block = task.queries[0].first_step / kLanes;
+  const std::int64_t end_block = task.queries[Queries - 1].last_step / kLanes + 1;
+  std::int64_t b = first_block;
+  for (; b + kScoreBlocks <= end_block; b += kScoreBlocks) {
+    score_blocks<Queries, kScoreBlocks>(task, b, (b - first_block) * kLanes);
   }
-  for (; dim < padded; dim += kLanes) weighted_values<1>(task, dim, padded, divisor);
+  for (; b < end_block; ++b) score_blocks<Queries, 1>(task, b, (b - first_block) * kLanes);
+  float divisors[Queries];
+  for (int q = 0; q < Queries; ++q) {
+    divisors[q] = softmax_weights(task.queries[q].weights, end_block - first_block);
+  }
+  int dim = 0;
+  for (; dim + kValueVecs * kLanes <= task.head_dim; dim += kValueVecs * kLanes) {
+    weighted_values<Queries, kValueVecs>(task, first_block * kLanes, dim, divisors);
+  }
+  for (; dim < task.head_dim; dim += kLanes) {
+    weighted_values<Queries, 1>(task, first_block * kLanes, dim, divisors);
+  }
 }
+
+void attention(const AttentionTask& task) { task.count == 2 ? attend<2>(task) : attend<1>(task); }
 
 }  // namespace

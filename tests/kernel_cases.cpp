@@ -288,67 +288,96 @@ struct Rings {
   std::vector<float> keys, values;
 };
 
+struct Steps {
+  std::int64_t first, last;
+};
+
+// One or two queries.
 class AttentionCase : public KernelCase {
  public:
-  AttentionCase(int head_dim, std::int64_t blocks, std::int64_t first, std::int64_t last)
-      : AttentionCase(head_dim, blocks, first, last, Rings(head_dim, blocks, first, last)) {}
+  AttentionCase(int head_dim, std::int64_t blocks, const std::vector<Steps>& steps)
+      : AttentionCase(head_dim, blocks, steps,
+                      Rings(head_dim, blocks, steps.front().first, steps.back().last)) {}
 
   std::string name() const override {
-    return "attention, dimensions " + std::to_string(task_.head_dim) + ", blocks " +
-           std::to_string(task_.blocks) + ", steps " + std::to_string(task_.first_step) + " to " +
-           std::to_string(task_.last_step);
+    std::string name = "attention, dimensions " + std::to_string(task_.head_dim) + ", blocks " +
+                       std::to_string(task_.blocks);
+    for (int i = 0; i < task_.count; ++i) {
+      name += ", steps " + std::to_string(task_.queries[i].first_step) + " to " +
+              std::to_string(task_.queries[i].last_step);
+    }
+    return name;
   }
   double flop() const override {
-    return 4.0 * task_.head_dim * static_cast<double>(task_.last_step - task_.first_step + 1);
+    std::int64_t steps = 0;
+    for (const auto& query : task_.queries) steps += query.last_step - query.first_step + 1;
+    return 4.0 * task_.head_dim * static_cast<double>(steps);
   }
   void prepare(const KernelTable& /*table*/) override { output_.poison(); }
   void call(const KernelTable& table) override { table.attention(task_); }
   std::string fault() const override {
     if (!output_.fault().empty()) return output_.fault();
-    const auto expected = attention(task_);
-    for (int d = 0; d < task_.head_dim; ++d) {
-      const Bounded& value = expected[static_cast<std::size_t>(d)];
-      if (!within(value, output_.at(0, d))) return at(0, d, value, output_.at(0, d));
+    for (int i = 0; i < task_.count; ++i) {
+      const auto expected = attention(task_, task_.queries[i]);
+      for (int d = 0; d < task_.head_dim; ++d) {
+        const Bounded& value = expected[static_cast<std::size_t>(d)];
+        if (!within(value, output_.at(i, d))) return at(i, d, value, output_.at(i, d));
+      }
     }
     return {};
   }
   std::vector<float> output() const override { return output_.written(); }
 
  private:
-  AttentionCase(int head_dim, std::int64_t blocks, std::int64_t first, std::int64_t last,
+  AttentionCase(int head_dim, std::int64_t blocks, const std::vector<Steps>& steps,
                 const Rings& rings)
-      : query_(random_values(padded(head_dim), Values::kReal, 6)),
-        keys_(rings.keys),
+      : keys_(rings.keys),
         values_(rings.values),
-        weights_(static_cast<std::size_t>(blocks * kLanes)),
-        output_(1, padded(head_dim), padded(head_dim)),
-        task_({.query = query_.data(),
-               .keys = keys_.data(),
+        output_(static_cast<int>(steps.size()), padded(head_dim), padded(head_dim)),
+        task_({.keys = keys_.data(),
                .values = values_.data(),
                .head_dim = head_dim,
                .blocks = blocks,
-               .first_step = first,
-               .last_step = last,
-               .weights = weights_.data(),
-               .output = output_.data()}) {}
+               .count = static_cast<int>(steps.size()),
+               .queries = {}}) {
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      queries_.emplace_back(
+          random_values(padded(head_dim), Values::kReal, static_cast<unsigned>(6 + i)));
+      weights_.emplace_back(static_cast<std::size_t>(blocks * kLanes));
+      task_.queries[i] = {
+          .query = queries_[i].data(),
+          .first_step = steps[i].first,
+          .last_step = steps[i].last,
+          .weights = weights_[i].data(),
+          .output = output_.data() + static_cast<std::ptrdiff_t>(i) * output_.stride()};
+    }
+  }
 
-  const GuardedFloats query_, keys_, values_;
-  GuardedFloats weights_;
+  const GuardedFloats keys_, values_;
+  std::vector<GuardedFloats> queries_, weights_;
   GuardedRows output_;
-  const AttentionTask task_;
+  AttentionTask task_;
 };
 
-// Windows anywhere in the ring, after ten hours too.
+// Windows anywhere in the ring, after ten hours too; and a second query whose window lies further
+// on by as much as the rules make it, or begins after the first one's end.
 void add_attention(KernelCases& cases) {
   constexpr std::int64_t kTenHours = 10 * 3600 * 25;
   for (const int head_dim : {8, 16, 24, 32, 64, 80}) {
+    const auto add = [&](std::int64_t blocks, const std::vector<Steps>& steps) {
+      if (steps.back().last - steps.front().first >= kLanes * (blocks - 1)) return;
+      cases.push_back(std::make_unique<AttentionCase>(head_dim, blocks, steps));
+    };
     for (const std::int64_t blocks : {2, 3, 18}) {
       for (const std::int64_t last : {std::int64_t{0}, std::int64_t{15}, std::int64_t{16},
                                       std::int64_t{47}, std::int64_t{300}, kTenHours + 5}) {
         for (const std::int64_t reach : {1, 10, 16, 250}) {
-          if (reach > kLanes * (blocks - 1)) continue;
           const std::int64_t first = std::max<std::int64_t>(0, last - reach + 1);
-          cases.push_back(std::make_unique<AttentionCase>(head_dim, blocks, first, last));
+          add(blocks, {{first, last}});
+          for (const std::int64_t later : {0, 1, 2}) {
+            add(blocks, {{first, last}, {std::min(first + later, last + 1), last + 1}});
+          }
+          add(blocks, {{first, last}, {last + 3, last + 4}});
         }
       }
     }

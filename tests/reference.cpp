@@ -130,14 +130,15 @@ std::vector<Bounded> layer_norm(std::span<const float> x, const float* weight, c
   return y;
 }
 
-std::vector<Bounded> attention(const kernels::AttentionTask& task) {
+std::vector<Bounded> attention(const kernels::AttentionTask& task,
+                               const kernels::AttentionQuery& query) {
   const std::int64_t dim = task.head_dim, padded = (dim + kLanes - 1) / kLanes * kLanes;
   std::vector<double> scores;
   double score_error = 0;
-  for (std::int64_t step = task.first_step; step <= task.last_step; ++step) {
+  for (std::int64_t step = query.first_step; step <= query.last_step; ++step) {
     const float* key = task.keys + step / kLanes % task.blocks * dim * kLanes + step % kLanes;
-    const GemmInput query = {task.query, 0, 0, 1, task.head_dim};
-    const Bounded score = product(query, 0, key, kLanes, 0.0);
+    const GemmInput row = {query.query, 0, 0, 1, task.head_dim};
+    const Bounded score = product(row, 0, key, kLanes, 0.0);
     scores.push_back(score.value);
     score_error = std::max(score_error, score.bound);
   }
@@ -151,7 +152,7 @@ std::vector<Bounded> attention(const kernels::AttentionTask& task) {
     double sum = 0, magnitude = 0;
     for (std::size_t i = 0; i < scores.size(); ++i) {
       const std::int64_t slot =
-          (task.first_step + static_cast<std::int64_t>(i)) % (task.blocks * kLanes);
+          (query.first_step + static_cast<std::int64_t>(i)) % (task.blocks * kLanes);
       const double weight = std::exp(scores[i] - largest) / total;
       const double value = task.values[slot * padded + static_cast<std::int64_t>(d)];
       sum += weight * value;

@@ -51,7 +51,8 @@ Bounded add_residual(const kernels::Epilogue& epilogue, int t, int column, const
 
 std::vector<Bounded> layer_norm(std::span<const float> x, const float* weight, const float* bias,
                                 double epsilon);
-// [head_dim]
-std::vector<Bounded> attention(const kernels::AttentionTask& task);
+// Of one of its queries, [head_dim].
+std::vector<Bounded> attention(const kernels::AttentionTask& task,
+                               const kernels::AttentionQuery& query);
 
 }  // namespace mimi::test

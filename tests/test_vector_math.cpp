@@ -94,15 +94,16 @@ TEST_CASE("the softmax's exponential, down to where it vanishes") {
     const std::vector<float> one(kLanes, 1.0F), values(2 * kLanes * kLanes, 1.0F);
     const auto weights = same_on_all([&](const KernelTable& table) {
       std::vector<float> exponentials(2 * kLanes), output(kLanes);
-      table.attention({.query = one.data(),
-                       .keys = keys.data(),
+      table.attention({.keys = keys.data(),
                        .values = values.data(),
                        .head_dim = 1,
                        .blocks = 2,
-                       .first_step = 0,
-                       .last_step = kLanes - 1,
-                       .weights = exponentials.data(),
-                       .output = output.data()});
+                       .count = 1,
+                       .queries = {{.query = one.data(),
+                                    .first_step = 0,
+                                    .last_step = kLanes - 1,
+                                    .weights = exponentials.data(),
+                                    .output = output.data()}}});
       return exponentials;
     });
     for (std::size_t i = 0; i < kLanes; ++i) {
