@@ -18,6 +18,7 @@
 #include "cli/dataset/file_io.h"
 #include "cli/dataset/line_reader.h"
 #include "cli/dataset/merge.h"
+#include "cli/dataset/parquet.h"
 #include "cli/dataset/row_codes.h"
 #include "cli/dataset/sha256.h"
 #include "cli/dataset/stored_codes.h"
@@ -308,6 +309,7 @@ int run_detokenize(const DetokenizeOptions& options, const CommonOptions& common
   const DatasetFile dataset = find_finished(tokens);
   if (is_sound(dataset.settings.form)) throw NamedError(options.dataset, "holds sound already");
   if (dataset.counts->done == 0) throw NamedError(options.dataset, "holds no recordings");
+  if (dataset.settings.form == Form::kParquet) parquet_writer();  // or there is none to read it
   const Model model = open_model(common, {.use = ModelUse::kDecode});
   check_model(dataset.settings, model.info(), options.dataset);
   const DatasetSettings asked = sound_settings(tokens, dataset, model.info(), options);

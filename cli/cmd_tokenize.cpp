@@ -8,6 +8,7 @@
 #include "cli/dataset/encode_pool.h"
 #include "cli/dataset/expected_work.h"
 #include "cli/dataset/merge.h"
+#include "cli/dataset/parquet.h"
 #include "cli/dataset/plan.h"
 #include "cli/dataset/shard_commit.h"
 #include "cli/dataset/tokenize.h"
@@ -23,7 +24,7 @@ using namespace std::chrono_literals;
 constexpr auto kTick = 100ms;
 constexpr auto kSyncInterval = 5s;
 
-DatasetSettings make_settings(const Model& model, const Plan& plan,
+DatasetSettings make_settings(const Model& model, const Plan& plan, const std::string& writer,
                               const TokenizeOptions& options) {
   const ModelInfo& info = model.info();
   return {.program = std::string("mimi ") + MIMI_VERSION,
@@ -41,7 +42,8 @@ DatasetSettings make_settings(const Model& model, const Plan& plan,
           .dtype = std::string(dtype_name(info.dtype)),
           .arithmetic = kFirstArithmetic,
           .channels = options.source.channels,
-          .resampler = options.source.resampler};
+          .resampler = options.source.resampler,
+          .writer = writer};
 }
 
 // One call's work on a dataset that is not finished.
@@ -146,9 +148,10 @@ int dry_run(const Plan& plan, const Workspace& workspace, const DatasetSettings&
 }  // namespace
 
 int run_tokenize(const TokenizeOptions& options, const CommonOptions& common) {
+  const std::string writer = options.form == Form::kParquet ? parquet_writer() : "";
   const Plan plan(options.inputs);
   const Model model = open_model(common, encoding(ModelUse::kEncode, options.levels));
-  const DatasetSettings asked = make_settings(model, plan, options);
+  const DatasetSettings asked = make_settings(model, plan, writer, options);
   const Workspace workspace(options.out);
   if (options.dry_run) return dry_run(plan, workspace, asked, options);
   DatasetFile dataset = workspace.open(asked);

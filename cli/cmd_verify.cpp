@@ -6,6 +6,7 @@
 
 #include "cli/dataset/line_reader.h"
 #include "cli/dataset/merge.h"
+#include "cli/dataset/parquet.h"
 #include "cli/dataset/row_codes.h"
 #include "cli/dataset/row_input.h"
 #include "cli/dataset/source_file.h"
@@ -74,6 +75,7 @@ class Verifier {
     settings_ = dataset.settings;
     told_ = *dataset.counts;
     if (is_sound(settings_.form)) throw NamedError(options.dataset, "holds sound, not tokens");
+    if (settings_.form == Form::kParquet) check_writer();
     if (options.resample > 0) open_encoder();
   }
 
@@ -96,6 +98,14 @@ class Verifier {
   void problem(const std::string& text) {
     report(text);
     ++problems_;
+  }
+
+  // Another would write other bytes of the same rows.
+  void check_writer() const {
+    const std::string writer = parquet_writer();
+    if (writer == settings_.writer) return;
+    throw NamedError(options_.dataset, "was written by " + settings_.writer +
+                                           ", whose bytes cannot be verified by " + writer);
   }
 
   void open_encoder() {
@@ -145,6 +155,7 @@ class Verifier {
     shard_rows_ = 0;
     try {
       shard_.emplace(workspace_, settings_, number);
+      shard_->check_file();
     } catch (const Error& error) {
       problem(error.what());
     }

@@ -26,7 +26,7 @@ constexpr const char* kVerifyExamples =
 Form parse_form_option(const std::string& text) {
   const std::optional<Form> form = parse_form(text);
   if (form && !is_sound(*form)) return *form;
-  throw CLI::ValidationError("'" + text + "' is not one of mimi, npy, wds, safetensors");
+  throw CLI::ValidationError("'" + text + "' is not one of mimi, npy, wds, safetensors, parquet");
 }
 
 Form parse_sound_form(const std::string& text) {
@@ -92,8 +92,8 @@ void add_tokenize(CLI::App& app, const CommonOptions& common, Command& chosen) {
   command->footer(kTokenizeExamples);
   add_inputs(*command, options->inputs);
   command->add_option("--out", options->out, "folder of the dataset")->type_name("DIR")->required();
-  add_parsed(*command, "--as", "FORM", options->form, "mimi (default), npy, wds or safetensors",
-             parse_form_option);
+  add_parsed(*command, "--as", "FORM", options->form,
+             "mimi (default), npy, wds, safetensors or parquet", parse_form_option);
   add_number(*command, "-l,--levels", options->levels, 1, kMaxTokenLevels,
              "codebooks per frame (default 8)");
   add_number(*command, "--shard-size", options->shard_size, 1, 1000000,

@@ -4,10 +4,12 @@
 find_path(MIMI_DOCTEST_INCLUDE_DIR doctest/doctest.h REQUIRED)
 # Debian's own Python, which has Debian's NumPy, whatever else PATH offers.
 set(MIMI_PYTHON /usr/bin/python3)
+set(MIMI_TEST_PYTHON ${PROJECT_SOURCE_DIR}/build/venv/bin/python
+    CACHE FILEPATH "A Python that has tests/requirements.txt")
 
 set(test_environment
     MIMI_BUILD_DIR=${PROJECT_BINARY_DIR} MIMI_SOURCE_DIR=${PROJECT_SOURCE_DIR}
-    MIMI_TEST_MODELS=${MIMI_TEST_MODELS} CXX=${CMAKE_CXX_COMPILER})
+    MIMI_TEST_MODELS=${MIMI_TEST_MODELS} MIMI_PYTHON=${MIMI_TEST_PYTHON} CXX=${CMAKE_CXX_COMPILER})
 if(MIMI_BUILD_CLI)
   list(APPEND test_environment MIMI_BIN=$<TARGET_FILE:mimi>)
 endif()

@@ -18,7 +18,7 @@ _mimi() {
     --as)
       case $command in
         detokenize) _mimi_words 'wav flac ogg' ;;
-        tokenize) _mimi_words 'mimi npy wds safetensors' ;;
+        tokenize) _mimi_words 'mimi npy wds safetensors parquet' ;;
         *) _mimi_words 'mimi npy safetensors moshi codec text' ;;
       esac
       ;;

@@ -84,7 +84,7 @@ set -l tokenize '__fish_seen_subcommand_from tokenize'
 complete -c mimi -n $tokenize -l list -r -F -d 'File with an input in each line'
 complete -c mimi -n $tokenize -l include -x -d 'Which files of folders'
 complete -c mimi -n $tokenize -l root -x -a '(__fish_complete_directories)' -d 'Where paths begin'
-complete -c mimi -n $tokenize -l as -x -a 'mimi npy wds safetensors' -d 'Form of the outputs'
+complete -c mimi -n $tokenize -l as -x -a 'mimi npy wds safetensors parquet' -d 'Form of the outputs'
 complete -c mimi -n $tokenize -l shard-size -x -d 'Rows in a shard'
 
 set -l making '__fish_seen_subcommand_from tokenize detokenize'

@@ -2,7 +2,7 @@
 # scripts/prove_fresh.sh [--sudo] [--ci]: run the README's two commands on the committed tree in a
 # fresh minimal Debian 12 that has git and nothing else, as root or, with --sudo, as a user who may
 # use it; with --ci, the tests with all the checks. Needs root and debootstrap; takes mirrors and
-# their settings from this machine's own apt.
+# their settings from this machine's own apt and pip.
 set -euo pipefail
 
 packages=git
@@ -53,10 +53,9 @@ rm "$root.log"
 echo "$sources" >"$root/etc/apt/sources.list"
 apt-config dump Acquire::http Acquire::https >"$root/etc/apt/apt.conf.d/90network"
 cp --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
-if [[ $sources == *https:* ]]; then
-  mkdir -p "$root/etc/ssl/certs"
-  cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
-fi
+mkdir -p "$root/etc/ssl/certs"
+cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+if [ -e /etc/pip.conf ]; then cp /etc/pip.conf "$root/etc/"; fi
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"

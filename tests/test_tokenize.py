@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Datasets: `mimi tokenize`, `merge` and `verify`, from every kind of input to every form, with
 broken recordings, kills, shares and full disks."""
+import ast
 import csv
 import hashlib
 import io
@@ -18,7 +19,7 @@ import numpy as np
 from cli_support import FLAC, MIMI, CliTest, noise, wav
 
 MODEL = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
-FORMS = ("mimi", "npy", "wds", "safetensors")
+FORMS = ("mimi", "npy", "wds", "safetensors", "parquet")
 DONE = r"mimi: tokenized .* x real time, .* hours a core-hour\n"
 
 
@@ -67,9 +68,27 @@ class DatasetTest(CliTest):
 
 
 class Forms(DatasetTest):
+    def parquet_row(self, name, number):
+        """As pyarrow reads it, and the file's metadata."""
+        read = ("import json, sys, pyarrow.parquet as parquet; "
+                "table = parquet.read_table(sys.argv[1]); "
+                "print(json.dumps(table.to_pylist()[int(sys.argv[2])])); "
+                "print(table.schema.metadata)")
+        row, metadata = subprocess.check_output(
+            [os.environ["MIMI_PYTHON"], "-c", read, self.path(name), str(number)]).splitlines()
+        return json.loads(row), ast.literal_eval(metadata.decode())
+
     def codes_of(self, form, row):
         """[levels, frames] as a reader of that form finds them."""
         data = self.get(os.path.join(form, row["output"]))
+        if form == "parquet":
+            found, metadata = self.parquet_row(os.path.join(form, row["output"]), row["row"] % 3)
+            self.assertEqual(metadata[b"model"], b"tiny-hf")
+            codes = np.array(found.pop("codes"), np.uint16)
+            self.assertEqual({key: value for key, value in found.items() if value is not None}, {
+                "path" if key == "source" else key: value for key, value in row.items()
+                if key != "output"})
+            return codes
         if form == "npy":
             return np.load(io.BytesIO(data))
         if form == "wds":
@@ -124,6 +143,48 @@ class Forms(DatasetTest):
              "samples": 3000 + 5500 + 8000})
         self.assertEqual(sorted(os.listdir(self.path("out"))),
                          ["dataset.json", "errors.jsonl", "manifest.jsonl", "shard-000000.tar"])
+
+    def test_parquet_keeps_what_a_manifest_says(self):
+        fields = {"text": "schön \u2713", "numbers": [1, 2.0, 1e-7, None], "speaker": {"age": 30}}
+        self.put("a.wav", wav(noise(24000)))
+        self.put("b.wav", b"")
+        self.put("in.jsonl", "\n".join(json.dumps(row) for row in [
+            {"path": "a.wav", "id": "part", "start": 0.1, "end": 0.75, "channel": 1, **fields},
+            {"path": "b.wav"}]).encode())
+        self.tokenize("in.jsonl", "--out", "out", "--as", "parquet", "--shard-size", "1", code=3)
+        row, _ = self.parquet_row("out/shard-000000.parquet", 0)
+        self.assertEqual([row[key] for key in ("id", "path", "start", "end", "channel", "samples")],
+                         ["part", "a.wav", 0.1, 0.75, 1, 15600])
+        self.assertEqual(json.loads(row["fields"]), fields)
+        self.assertEqual(np.array(row["codes"]).shape, (row["levels"], row["frames"]))
+        self.assertTrue(os.path.exists(self.path("out/shard-000001.parquet")))
+        self.mimi("verify", "out", err=r".* 1 recordings, 0 problems\n")
+
+    def test_parquet_needs_pyarrow(self):
+        self.put("a.wav", wav(noise(3000)))
+        self.tokenize("a.wav", "--out", "there", "--as", "parquet")
+        for python, cause in [("/usr/bin/python3", "ModuleNotFoundError: No module named 'pyarrow'"),
+                              ("no-such-python", "No such file or directory")]:
+            for args in (["tokenize", "a.wav", "--out", "out", "--as", "parquet"],
+                         ["detokenize", "there", "--out", "out"], ["verify", "there"]):
+                self.fails(*args, env={"MIMI_PYTHON": python},
+                           err=f"Parquet needs a Python with pyarrow and numpy, which '{python}' "
+                               f"is not; MIMI_PYTHON names another: {cause}")
+            self.assertEqual(self.files(), ["a.wav", "there"])
+
+    def test_parquet_of_another_writer(self):
+        self.put("a.wav", wav(noise(3000)))
+        args = ["a.wav", "--out", "out", "--as", "parquet"]
+        self.tokenize(*args)
+        about = self.get("out/dataset.json")
+        version = json.loads(about)["writer"]
+        self.assertRegex(version, r"^pyarrow \d+\.\d+\.\d+$")
+        self.put("out/dataset.json", about.replace(version.encode(), b"pyarrow 1.2.3"))
+        self.fails("--model", MODEL, "tokenize", *args,
+                   err=rf"out: was begun with 'writer' \"pyarrow 1.2.3\", not \"{version}\"; .*")
+        self.fails("verify", "out", err=rf"out: was written by pyarrow 1.2.3, whose bytes cannot be "
+                                        rf"verified by {version}")
+        self.mimi("--model", MODEL, "-q", "detokenize", "out", "--out", "sound")
 
     def test_names_that_no_file_could_have(self):
         self.put("a.wav", wav(noise(4000)))

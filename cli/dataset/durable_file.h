@@ -23,13 +23,14 @@ class DurableFile {
   DurableFile& operator=(const DurableFile&) = delete;
 
   void write(std::span<const std::uint8_t> bytes);
+  // What was written is to be read by others under the other name.
+  void flush();
   // Makes the folders that the place needs.
   void commit(IfThere if_there = IfThere::kReplace);
   // In its place, but durable only after syncfs() and sync_folder().
   void commit_without_sync();
 
  private:
-  void flush();
   void move_into_place(IfThere if_there);
 
   std::string place_;

@@ -34,6 +34,12 @@ void read_all_at(int fd, std::int64_t offset, std::span<std::uint8_t> bytes,
   }
 }
 
+UniqueFd open_for_reading(const std::string& path) {
+  UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) throw NamedError(path, std::strerror(errno));
+  return file;
+}
+
 void sync_file(int fd, const std::string& name) {
   if (fsync(fd) == 0) return;
   throw NamedError(name, std::string("cannot write: ") + std::strerror(errno));

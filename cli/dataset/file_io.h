@@ -11,6 +11,7 @@
 
 namespace mimi::cli {
 
+UniqueFd open_for_reading(const std::string& path);
 void write_all(int fd, std::span<const std::uint8_t> bytes, const std::string& name);
 // Throws too when the file ends before.
 void read_all_at(int fd, std::int64_t offset, std::span<std::uint8_t> bytes,

@@ -4,13 +4,7 @@ namespace mimi::cli {
 
 SafetensorsHeader::SafetensorsHeader(const DatasetSettings& settings, std::uint64_t shard)
     : levels_(static_cast<std::uint64_t>(settings.levels)) {
-  const Json metadata = {{"model", settings.model},
-                         {"fingerprint", settings.fingerprint},
-                         {"window", window_name(settings.window)},
-                         {"dtype", settings.dtype},
-                         {"arithmetic", std::to_string(settings.arithmetic)},
-                         {"shard", std::to_string(shard)}};
-  entries_ = "\"__metadata__\":" + json_text(metadata);
+  entries_ = "\"__metadata__\":" + json_text(codes_metadata(settings, shard));
 }
 
 // As text: a JSON object that keeps its order would compare each name with all before it.

@@ -13,11 +13,12 @@
 namespace mimi::cli {
 namespace {
 
-constexpr std::array<std::pair<Form, std::string_view>, 7> kForms = {
+constexpr std::array<std::pair<Form, std::string_view>, 8> kForms = {
     {{Form::kMimi, "mimi"},
      {Form::kNpy, "npy"},
      {Form::kWds, "wds"},
      {Form::kSafetensors, "safetensors"},
+     {Form::kParquet, "parquet"},
      {Form::kWav, "wav"},
      {Form::kFlac, "flac"},
      {Form::kOgg, "ogg"}}};
@@ -70,6 +71,7 @@ Json settings_json(const DatasetSettings& settings) {
                {"arithmetic", settings.arithmetic},
                {"channels", channels_json(settings.channels)},
                {"resampler", resampler_name(settings.resampler)}};
+  if (settings.form == Form::kParquet) json["writer"] = settings.writer;
   if (is_sound(settings.form)) {
     json["rate"] = settings.rate_hz;
     json["samples_as"] = settings.sample_format;
@@ -113,6 +115,7 @@ DatasetSettings settings_from(const Json& json) {
   }
   settings.resampler =
       known(value_of(kResamplers, json.at("resampler").get<std::string>()), "resampler");
+  if (settings.form == Form::kParquet) settings.writer = json.at("writer");
   if (is_sound(settings.form)) {
     settings.rate_hz = json.at("rate");
     settings.sample_format = json.at("samples_as");
@@ -128,7 +131,9 @@ DatasetSettings settings_from(const Json& json) {
 
 std::string_view form_name(Form form) { return name_of(kForms, form); }
 std::optional<Form> parse_form(std::string_view name) { return value_of(kForms, name); }
-bool is_file_per_row(Form form) { return form != Form::kWds && form != Form::kSafetensors; }
+bool is_file_per_row(Form form) {
+  return form != Form::kWds && form != Form::kSafetensors && form != Form::kParquet;
+}
 bool is_sound(Form form) { return form == Form::kWav || form == Form::kFlac || form == Form::kOgg; }
 std::string_view resampler_name(ResamplerQuality quality) { return name_of(kResamplers, quality); }
 
@@ -144,6 +149,15 @@ std::uint64_t DatasetSettings::rows_of(std::uint64_t shard) const {
 
 std::string DatasetSettings::sha256() const {
   return hex(mimi::cli::sha256(json_text(decisive_json(*this))));
+}
+
+Json codes_metadata(const DatasetSettings& settings, std::uint64_t shard) {
+  return {{"model", settings.model},
+          {"fingerprint", settings.fingerprint},
+          {"window", window_name(settings.window)},
+          {"dtype", settings.dtype},
+          {"arithmetic", std::to_string(settings.arithmetic)},
+          {"shard", std::to_string(shard)}};
 }
 
 std::string dataset_text(const DatasetSettings& settings,

@@ -12,7 +12,7 @@
 
 namespace mimi::cli {
 
-enum class Form { kMimi, kNpy, kWds, kSafetensors, kWav, kFlac, kOgg };
+enum class Form { kMimi, kNpy, kWds, kSafetensors, kParquet, kWav, kFlac, kOgg };
 std::string_view form_name(Form form);
 std::optional<Form> parse_form(std::string_view name);
 // Whether each row has an output of its own, rather than each shard.
@@ -44,6 +44,7 @@ struct DatasetSettings {
   int arithmetic = 0;
   ChannelChoice channels;
   ResamplerQuality resampler = ResamplerQuality::kBest;
+  std::string writer;  // of Parquet alone: what its bytes depend on besides
   // Of sound alone.
   int rate_hz = 0;
   std::string sample_format;
@@ -54,6 +55,9 @@ struct DatasetSettings {
   // Of all that must not change.
   std::string sha256() const;
 };
+
+// What a shard's file says of its codes where its format has a place for that: an object of texts.
+Json codes_metadata(const DatasetSettings& settings, std::uint64_t shard);
 
 // The text of dataset.json; with counts, of a finished dataset.
 std::string dataset_text(const DatasetSettings& settings,

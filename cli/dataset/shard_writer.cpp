@@ -12,6 +12,7 @@
 #include "cli/dataset/durable_file.h"
 #include "cli/dataset/file_io.h"
 #include "cli/dataset/npy.h"
+#include "cli/dataset/parquet.h"
 #include "cli/dataset/safetensors_header.h"
 #include "cli/dataset/tar.h"
 #include "cli/named_error.h"
@@ -95,15 +96,12 @@ class TreeWriter : public ShardWriter {
   std::set<std::string> folders_;  // that got new entries
 };
 
-class WdsWriter : public ShardWriter {
+// Rows as pairs of members, KEY.npy and KEY.json.
+class TarRows {
  public:
-  WdsWriter(const Workspace& workspace, std::uint64_t shard)
-      : file_(workspace.path(output_place(Form::kWds, "", shard)),
-              workspace.unfinished(shard, "tar")) {}
+  explicit TarRows(DurableFile& file) : file_(file) {}
 
-  void announce(const std::string&, std::uint64_t) override {}
-
-  void add(const DoneRow& row, const RowCodes& codes) override {
+  void add(const DoneRow& row, const RowCodes& codes) {
     const NpyShape shape = {.levels = codes.levels(), .frames = codes.frames()};
     const std::string key = tar_key_of_id(row.id);
     begin_member(key + ".npy", static_cast<std::int64_t>(npy_bytes(shape)));
@@ -115,10 +113,7 @@ class WdsWriter : public ShardWriter {
     end_member();
   }
 
-  void finish() override {
-    file_.write(std::vector<std::uint8_t>(kTarEndBytes));
-    file_.commit();
-  }
+  void finish() { file_.write(std::vector<std::uint8_t>(kTarEndBytes)); }
 
  private:
   void begin_member(const std::string& name, std::int64_t bytes) {
@@ -130,8 +125,55 @@ class WdsWriter : public ShardWriter {
 
   void end_member() { file_.write(std::vector<std::uint8_t>(padding_)); }
 
-  DurableFile file_;
+  DurableFile& file_;
   std::size_t padding_ = 0;
+};
+
+class WdsWriter : public ShardWriter {
+ public:
+  WdsWriter(const Workspace& workspace, std::uint64_t shard)
+      : file_(workspace.path(output_place(Form::kWds, "", shard)),
+              workspace.unfinished(shard, "tar")) {}
+
+  void announce(const std::string&, std::uint64_t) override {}
+  void add(const DoneRow& row, const RowCodes& codes) override { rows_.add(row, codes); }
+
+  void finish() override {
+    rows_.finish();
+    file_.commit();
+  }
+
+ private:
+  DurableFile file_;
+  TarRows rows_{file_};
+};
+
+// By way of a tar file that never comes into its place.
+class ParquetWriter : public ShardWriter {
+ public:
+  ParquetWriter(const Workspace& workspace, const DatasetSettings& settings, std::uint64_t shard)
+      : place_(workspace.path(output_place(Form::kParquet, "", shard))),
+        metadata_(json_text(codes_metadata(settings, shard))),
+        tar_part_(workspace.unfinished(shard, "tar")),
+        tar_(place_, tar_part_),
+        file_(place_, workspace.unfinished(shard, "parquet")) {}
+
+  void announce(const std::string&, std::uint64_t) override {}
+  void add(const DoneRow& row, const RowCodes& codes) override { rows_.add(row, codes); }
+
+  void finish() override {
+    rows_.finish();
+    tar_.flush();
+    const UniqueFd tar = open_for_reading(tar_part_);
+    tar_to_parquet(tar.get(), metadata_, place_,
+                   [this](std::span<const std::uint8_t> bytes) { file_.write(bytes); });
+    file_.commit();
+  }
+
+ private:
+  std::string place_, metadata_, tar_part_;
+  DurableFile tar_, file_;
+  TarRows rows_{tar_};
 };
 
 class SafetensorsWriter : public ShardWriter {
@@ -182,6 +224,8 @@ std::unique_ptr<ShardWriter> make_shard_writer(const Workspace& workspace,
       return std::make_unique<WdsWriter>(workspace, shard);
     case Form::kSafetensors:
       return std::make_unique<SafetensorsWriter>(workspace, settings, shard);
+    case Form::kParquet:
+      return std::make_unique<ParquetWriter>(workspace, settings, shard);
     case Form::kMimi:
     case Form::kNpy:
     case Form::kWav:

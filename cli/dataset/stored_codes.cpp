@@ -11,9 +11,11 @@
 
 #include "cli/dataset/file_io.h"
 #include "cli/dataset/npy.h"
+#include "cli/dataset/parquet.h"
 #include "cli/dataset/safetensors_header.h"
 #include "cli/dataset/tar.h"
 #include "cli/named_error.h"
+#include "cli/temporary_file.h"
 #include "cli/token_input.h"
 #include "core/byte_order.h"
 
@@ -25,10 +27,10 @@ constexpr std::size_t kNpyBeginBytes = 10;
 constexpr std::uint64_t kMostHeaderBytes = 1 << 30;
 constexpr std::uint64_t kMostFrames = std::uint64_t{1} << 40;
 
-UniqueFd open_for_reading(const std::string& path) {
-  UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) throw NamedError(path, std::strerror(errno));
-  return file;
+UniqueFd duplicate(const UniqueFd& file) {
+  UniqueFd same(fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
+  if (!same) throw Error(std::string("cannot open a file: ") + std::strerror(errno));
+  return same;
 }
 
 std::int64_t size_of(const UniqueFd& file, const std::string& path) {
@@ -151,6 +153,8 @@ StoredShard::StoredShard(const Workspace& workspace, const DatasetSettings& sett
   try {
     if (settings.form == Form::kWds) {
       read_tar();
+    } else if (settings.form == Form::kParquet) {
+      read_parquet(shard);
     } else {
       read_safetensors(shard);
     }
@@ -218,6 +222,36 @@ StoredShard::Array StoredShard::read_array(const UniqueFd& file, const TarMember
           .line = line};
 }
 
+// By way of a tar file, in which what becomes of it is the same again.
+void StoredShard::read_parquet(std::uint64_t shard) {
+  tar_ = open_temporary_file();
+  const UniqueFd file = open_for_reading(path_);
+  parquet_to_tar(file.get(), path_, [this](std::span<const std::uint8_t> bytes) {
+    write_all(tar_.get(), bytes, "a temporary file");
+  });
+  metadata_ = json_text(codes_metadata(settings_, shard));
+  lseek(tar_.get(), 0, SEEK_SET);
+  TarReader tar(duplicate(tar_), path_);
+  while (const std::optional<TarMember> npy = tar.next()) {
+    const std::string line = tar.contents(tar.next().value());
+    const std::string id = Json::parse(line).at("id");
+    if (!arrays_.emplace(id, read_array(tar_, *npy, line)).second) {
+      throw NamedError(path_, "has '" + id + "' twice");
+    }
+  }
+}
+
+void StoredShard::check_file() const {
+  if (settings_.form != Form::kParquet) return;
+  const UniqueFd file = open_for_reading(path_);
+  std::int64_t offset = 0;
+  tar_to_parquet(tar_.get(), metadata_, path_, [&](std::span<const std::uint8_t> bytes) {
+    expect_bytes(file, offset, {bytes.begin(), bytes.end()});
+    offset += static_cast<std::int64_t>(bytes.size());
+  });
+  if (offset != size_of(file, path_)) throw NamedError(path_, "goes on after its end");
+}
+
 void StoredShard::read_safetensors(std::uint64_t shard) {
   const UniqueFd file = open_for_reading(path_);
   const std::int64_t bytes = size_of(file, path_);
@@ -251,15 +285,27 @@ std::unique_ptr<StoredCodes> StoredShard::codes(const Json& row, std::string_vie
     return std::make_unique<TokenFileCodes>(path, settings_, row);
   }
   if (settings_.form == Form::kNpy) return open_npy(path);
-  const bool is_tar = settings_.form == Form::kWds;
-  const auto found = arrays_.find(is_tar ? tar_key_of_id(id) : tensor_name_of_id(id));
+  const auto found = arrays_.find(array_key(id));
   if (found == arrays_.end()) throw NamedError(path_, "'" + id + "' is missing");
   const Array& array = found->second;
-  if (is_tar && array.line != line) {
-    throw NamedError(path_, "the .json of '" + id + "' is not its line of the manifest");
+  if (!says_the_same(array, row, line)) {
+    throw NamedError(path_, "what it says of '" + id + "' is not its line of the manifest");
   }
-  return std::make_unique<ArrayCodes>(open_for_reading(path_), path_, array.offset,
-                                      NpyShape{settings_.levels, array.frames});
+  return std::make_unique<ArrayCodes>(tar_ ? duplicate(tar_) : open_for_reading(path_), path_,
+                                      array.offset, NpyShape{settings_.levels, array.frames});
+}
+
+std::string StoredShard::array_key(const std::string& id) const {
+  if (settings_.form == Form::kWds) return tar_key_of_id(id);
+  return settings_.form == Form::kSafetensors ? tensor_name_of_id(id) : id;
+}
+
+bool StoredShard::says_the_same(const Array& array, const Json& row, std::string_view line) const {
+  if (settings_.form == Form::kWds) return array.line == line;
+  if (settings_.form == Form::kSafetensors) return true;  // nothing
+  Json expected = row;
+  expected.erase("output");
+  return Json::parse(array.line) == expected;
 }
 
 }  // namespace mimi::cli

@@ -38,6 +38,9 @@ class StoredShard {
 
   // `line` is the row's of the manifest.
   std::unique_ptr<StoredCodes> codes(const Json& row, std::string_view line) const;
+  // Throws mimi::Error where a byte of the shard's file is not what tokenize would write of the
+  // rows in it, as far as making it has not shown that already.
+  void check_file() const;
   // How many rows the shard's file holds; 0 where the rows have their own.
   std::uint64_t rows_in_file() const { return arrays_.size(); }
 
@@ -46,7 +49,7 @@ class StoredShard {
   struct Array {
     std::int64_t offset = 0;
     std::uint64_t frames = 0;
-    std::string line;  // of wds: what its .json says
+    std::string line;  // of wds and Parquet: what is said of the row
   };
   void read_tar();
   std::int64_t check_member(const UniqueFd& file, const TarMember& member,
@@ -55,11 +58,16 @@ class StoredShard {
                     const std::vector<std::uint8_t>& expected) const;
   Array read_array(const UniqueFd& file, const TarMember& npy, const std::string& line) const;
   void read_safetensors(std::uint64_t shard);
+  void read_parquet(std::uint64_t shard);
+  std::string array_key(const std::string& id) const;
+  bool says_the_same(const Array& array, const Json& row, std::string_view line) const;
 
   const Workspace& workspace_;
   const DatasetSettings& settings_;
   std::string path_;                     // of the shard's file
-  std::map<std::string, Array> arrays_;  // by key or tensor name
+  std::map<std::string, Array> arrays_;  // by array_key()
+  UniqueFd tar_;                         // of Parquet: its rows, in a temporary file
+  std::string metadata_;                 // of Parquet
 };
 
 }  // namespace mimi::cli

@@ -143,6 +143,8 @@ struct TarReader::Header {
   std::int64_t bytes = 0;  // that follow it
 };
 
+TarReader::TarReader(UniqueFd file, const std::string& name) : bytes_(std::move(file), name) {}
+
 TarReader::TarReader(const std::string& path) : bytes_(path) {
   if (!bytes_.is_regular()) throw NamedError(path, "is not a regular file");
 }

@@ -22,6 +22,8 @@ class TarReader {
  public:
   // Throws mimi::Error naming the file.
   explicit TarReader(const std::string& path);
+  // A file opened already.
+  TarReader(UniqueFd file, const std::string& name);
 
   // The next regular file. None: the end. Throws mimi::Error when the tar file is damaged or cut
   // short.

@@ -90,6 +90,8 @@ std::string output_place(Form form, std::string_view id, std::uint64_t shard) {
       return shard_name(shard) + ".tar";
     case Form::kSafetensors:
       return shard_name(shard) + ".safetensors";
+    case Form::kParquet:
+      return shard_name(shard) + ".parquet";
     case Form::kWav:
     case Form::kFlac:
     case Form::kOgg:
