@@ -85,9 +85,11 @@ endforeach()
 
 if(MIMI_BUILD_CLI)
   # Preloaded by test_faults.py.
-  add_library(fault_shim MODULE tests/faults/fault_shim.cpp)
-  target_link_libraries(fault_shim PRIVATE ${CMAKE_DL_LIBS})
-  set_target_properties(fault_shim PROPERTIES PREFIX "")
+  foreach(shim fault_shim small_disk)
+    add_library(${shim} MODULE tests/faults/${shim}.cpp)
+    target_link_libraries(${shim} PRIVATE ${CMAKE_DL_LIBS})
+    set_target_properties(${shim} PROPERTIES PREFIX "")
+  endforeach()
 
   file(GLOB python_tests CONFIGURE_DEPENDS tests/test_*.py)
   foreach(source IN LISTS python_tests)
