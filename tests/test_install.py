@@ -30,6 +30,7 @@ FILES = {
     "share/doc/mimi/LICENSE-APACHE",
     "share/doc/mimi/LICENSE-MIT",
     "share/doc/mimi/README.md",
+    "share/doc/mimi/examples/tokenize.sbatch",
     "share/fish/vendor_completions.d/mimi.fish",
     "share/man/man1/mimi.1",
     "share/zsh/site-functions/_mimi",

@@ -3,6 +3,7 @@
 //   MIMI_FAULT=read:7:fail      the 7th read() fails, with the error that a bad disk gives
 //   MIMI_FAULT=write:7:short    the 7th write() writes one byte
 //   MIMI_FAULT=read:7:intr      the 7th read() is interrupted by a signal
+//   MIMI_FAULT=fsync:7:stop     the program stops, as by SIGSTOP, before the 7th fsync()
 //   MIMI_FAULT=mapfile:1:truncate  the first mapped file is cut to its first page once it is mapped
 //   MIMI_FAULT_COUNTS=FILE      at the end, FILE gets a line "name calls" for each function
 #include <dlfcn.h>
@@ -13,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -28,7 +30,7 @@ namespace {
 enum Call { kRead, kWrite, kPwrite, kFsync, kRename, kMmap, kMapFile, kMalloc, kOpen, kCalls };
 constexpr std::array<const char*, kCalls> kNames = {"read", "write",   "pwrite", "fsync", "rename",
                                                     "mmap", "mapfile", "malloc", "open"};
-enum class Mode { kNone, kFail, kShort, kInterrupt, kTruncate };
+enum class Mode { kNone, kFail, kShort, kInterrupt, kStop, kTruncate };
 
 std::array<std::atomic<long>, kCalls> g_counts;
 
@@ -55,6 +57,7 @@ Plan parse_plan() {
   if (std::strcmp(mode, ":fail") == 0) plan.mode = Mode::kFail;
   if (std::strcmp(mode, ":short") == 0) plan.mode = Mode::kShort;
   if (std::strcmp(mode, ":intr") == 0) plan.mode = Mode::kInterrupt;
+  if (std::strcmp(mode, ":stop") == 0) plan.mode = Mode::kStop;
   if (std::strcmp(mode, ":truncate") == 0) plan.mode = Mode::kTruncate;
   if (plan.call < 0 || plan.mode == Mode::kNone) std::abort();
   return plan;
@@ -64,7 +67,9 @@ Plan parse_plan() {
 Mode next(Call call) {
   static const Plan plan = parse_plan();
   const long number = ++g_counts[call];
-  return call == plan.call && number == plan.number ? plan.mode : Mode::kNone;
+  if (call != plan.call || number != plan.number) return Mode::kNone;
+  if (plan.mode == Mode::kStop) raise(SIGSTOP);
+  return plan.mode;
 }
 
 template <typename Function>
