@@ -6,13 +6,13 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 
+#include "cli/json_text.h"
 #include "core/error.h"
 
 namespace mimi::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Figure {
   std::string name, unit;
@@ -70,9 +70,11 @@ void require_same(const Json& before, const Json& now, const char* key, const st
 Json read_bench_json(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw Error(path + ": " + std::strerror(errno));
+  std::stringstream text;
+  text << file.rdbuf();
   Json report;
   try {
-    report = Json::parse(file);
+    report = parse_json(text.str());
     if (!report.contains("cpu")) throw Error("it has no 'cpu'");
     for (const Figure& figure : figures_of(report)) {
       if (!(figure.value > 0)) throw Error("'" + figure.name + "' is not above 0");

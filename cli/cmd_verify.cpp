@@ -56,7 +56,7 @@ class RowLines {
   static void fill(Lines& lines) {
     std::string text;
     if (lines.line || !lines.reader.next(text)) return;
-    const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    const Json json = parse_json(text);
     if (!json.is_object() || !json.contains("row") || !json["row"].is_number_unsigned()) {
       throw NamedError(lines.reader.name(),
                        "line " + std::to_string(lines.reader.number()) + " is damaged");

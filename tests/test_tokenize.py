@@ -309,7 +309,11 @@ class Inputs(DatasetTest):
         self.put("b/a.wav", wav(noise(3000)))
         for lines, cause in [
                 (b'{"path": "a.wav"}\n{"path": 3}\n', r"in.jsonl: line 2: 'path' is 3, not a text"),
-                (b'{"path"', r"in.jsonl: line 1: is not JSON"),
+                (b'{"path"', r"in.jsonl: line 1: is not JSON of at most 64 levels"),
+                (b'{"path": "a.wav", "x": ' + b"[" * 1000000 + b"]" * 1000000 + b"}",
+                 r"in.jsonl: line 1: is not JSON of at most 64 levels"),
+                (b'{"path": "a.wav", "start": 1e308, "duration": 1e308}',
+                 r"in.jsonl: line 1: 'start' is 1e\+308, not a number from 0 to 1e9"),
                 (b'{"path": "a.wav", "start": 2, "end": 1}',
                  r"in.jsonl: line 1: its end, 1.0 s, is not after its start"),
                 (b'{"path": "a.wav", "audio": "a.wav"}',

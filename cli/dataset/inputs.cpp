@@ -265,8 +265,9 @@ void Lister::add_sidecar(TarReader& tar, const TarMember& member, Sample& sample
   } else if (suffix == "txt") {
     sample.fields["txt"] = text;
   } else {
-    const Json value = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (value.is_discarded()) sample.error = "its '" + member.name + "' is not JSON";
+    const Json value = parse_json(text);
+    if (value.is_discarded())
+      sample.error = "its '" + member.name + "' is not JSON of at most 64 levels";
     if (value.is_object() && !value.empty()) sample.fields.update(value);
     if (!value.is_object() && !value.is_discarded()) sample.fields["json"] = value;
   }

@@ -12,6 +12,8 @@
 namespace mimi::cli {
 namespace {
 
+constexpr double kMostNumber = 1e9;  // seconds: 30 years
+
 // Takes `names` out of `object`; only one of them may be there.
 Json take_one_of(Json& object, std::initializer_list<const char*> names) {
   Json value;
@@ -52,8 +54,9 @@ std::optional<double> number_of(const Json& value, const char* what) {
     }
     if (used != text.size()) number = NAN;
   }
-  if (std::isfinite(number) && number >= 0) return number;
-  throw Error(std::string("'") + what + "' is " + json_text(value) + ", not a number from 0");
+  if (number >= 0 && number <= kMostNumber) return number;
+  throw Error(std::string("'") + what + "' is " + json_text(value) +
+              ", not a number from 0 to 1e9");
 }
 
 void take_range(Json& object, Row& row) {
@@ -93,11 +96,9 @@ Row row_of(Json object, const std::string& root) {
 }
 
 Json parse_line(const std::string& line) {
-  try {
-    return Json::parse(line);
-  } catch (const Json::exception&) {
-    throw Error("is not JSON");
-  }
+  Json json = parse_json(line);
+  if (json.is_discarded()) throw Error("is not JSON of at most 64 levels");
+  return json;
 }
 
 // The records of a csv file (RFC 4180): fields in quotes may hold anything, quotes doubled.
@@ -109,7 +110,7 @@ class CsvReader {
   bool next(std::vector<std::string>& fields) {
     std::string line;
     do {
-      if (!lines_.next(line)) return false;
+      if (!next_line(line)) return false;
     } while (line.empty());
     fields.assign(1, "");
     bool in_quotes = false;
@@ -117,7 +118,7 @@ class CsvReader {
       if (i == line.size()) {
         if (!in_quotes) return true;
         fields.back() += '\n';
-        if (!lines_.next(line)) throw Error("a quote is not closed");
+        if (!next_line(line)) throw Error("a quote is not closed");
         i = static_cast<std::size_t>(-1);
       } else if (line[i] == '"' && in_quotes && line.substr(i + 1, 1) == "\"") {
         fields.back() += line[i++];
@@ -132,6 +133,12 @@ class CsvReader {
   }
 
  private:
+  bool next_line(std::string& line) {
+    if (!lines_.next(line)) return false;
+    if (!is_utf8(line)) throw Error("is not UTF-8");
+    return true;
+  }
+
   LineReader& lines_;
   char separator_;
 };
@@ -154,10 +161,7 @@ void read_csv(LineReader& lines, char separator, const std::string& root,
                   std::to_string(names.size()));
     }
     Json object = Json::object();
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      if (!is_utf8(fields[i])) throw Error("is not UTF-8");
-      object[names[i]] = fields[i];
-    }
+    for (std::size_t i = 0; i < names.size(); ++i) object[names[i]] = fields[i];
     take(row_of(std::move(object), root));
   }
 }

@@ -47,11 +47,11 @@ class Merger {
     try {
       std::string line;
       lines.next(line);
-      check_head(Json::parse(line), shard);
+      check_head(parse_json(line), shard);
       const std::uint64_t first = settings_.first_row(shard);
       for (std::uint64_t row = first; row < first + settings_.rows_of(shard); ++row) {
         if (!lines.next(line)) throw NamedError(name, "row " + std::to_string(row) + " is missing");
-        take_row(line, Json::parse(line), row, name);
+        take_row(line, parse_json(line), row, name);
       }
       if (lines.next(line)) throw NamedError(name, "has more rows than a shard");
     } catch (const Json::exception&) {

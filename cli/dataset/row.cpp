@@ -89,10 +89,6 @@ Json describe(const Row& row) {
   return json;
 }
 
-std::string json_text(const Json& json) {
-  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-}
-
 std::string without_suffix(std::string_view path) {
   const std::size_t slash = path.rfind('/');
   const std::size_t name = slash == std::string_view::npos ? 0 : slash + 1;

@@ -2,14 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 
-namespace mimi::cli {
+#include "cli/json_text.h"
 
-using Json = nlohmann::ordered_json;
+namespace mimi::cli {
 
 struct Row {
   // A recording within a tar file.
@@ -38,9 +37,6 @@ Row row_from_json(const Json& json);
 
 // The beginning of the row's line in manifest.jsonl or errors.jsonl: which one it is.
 Json describe(const Row& row);
-
-// JSON as it stands in all files of a dataset: in one line.
-std::string json_text(const Json& json);
 
 // The id of a recording that was given none: its path without what only says where to begin (a
 // leading /, . and ..) and without its suffix, and, where the manifest chose, its start and end in

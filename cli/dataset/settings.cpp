@@ -180,7 +180,7 @@ DatasetFile read_dataset_file(const std::string& path) {
   text << file.rdbuf();
   if (!file) throw NamedError(path, "cannot be read");
   try {
-    const Json json = Json::parse(text.str());
+    const Json json = parse_json(text.str());
     DatasetFile dataset = {.settings = settings_from(json)};
     if (json.at("complete").get<bool>()) {
       dataset.counts = {.done = json.at("done"),

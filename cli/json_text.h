@@ -1,0 +1,19 @@
+// JSON from anyone, and as it stands in the files of a dataset.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace mimi::cli {
+
+using Json = nlohmann::ordered_json;
+
+// Discarded (is_discarded()) where the text is not JSON or is nested more than 64 levels deep: what
+// copies or writes JSON calls itself at each level.
+Json parse_json(std::string_view text);
+
+// In one line.
+std::string json_text(const Json& json);
+
+}  // namespace mimi::cli
