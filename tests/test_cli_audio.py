@@ -2,11 +2,13 @@
 """Sound in and out of the command line: formats, rates, channels, exact lengths."""
 import os
 import struct
+import subprocess
 import unittest
 
 import numpy as np
 
-from cli_support import (FLAC, FLAC_SAMPLES, FORMATS, FRAME, RATE, CliTest, noise, pcm, read_wav, wav)
+from cli_support import (FLAC, FLAC_SAMPLES, FORMATS, FRAME, MIMI, RATE, CliTest, noise, pcm,
+                         read_wav, wav)
 
 SIZE_UNKNOWN = (0, 0xFFFFFFFF)
 
@@ -146,6 +148,11 @@ class Reading(CliTest):
         self.mimi("encode", "--raw", "s16", "--raw-channels", "3", "--channels", "keep", "-", "-o",
                   "raw.mimi", stdin=raw)
         self.assertEqual(self.codes("raw.mimi"), self.codes("all.mimi"))
+
+    def test_libopus_can_find_what_stands_before_its_own(self):
+        """Without it nothing differs but the time."""
+        symbols = subprocess.check_output(["nm", "--dynamic", "--defined-only", MIMI], text=True)
+        self.assertRegex(symbols, r" T opus_custom_mode_create\n")
 
 
 class Writing(CliTest):
