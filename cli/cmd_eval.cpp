@@ -85,14 +85,11 @@ void add_eval(CLI::App& app, const CommonOptions& common, Command& chosen) {
   add_parsed(*command, "-l,--levels", "LIST", options->levels,
              "numbers of levels to decode, such as 1,4,8 (default: 1, 2, 4 ... all)", parse_counts);
   add_parsed(*command, "--channels", "WHICH", options->source.channels,
-             "mix (default), left, right or a number from 1", parse_channels);
+             "mix (default), left, right or a number from 1", parse_one_channel);
   add_resampler(*command, options->source.resampler);
   add_window(*command, options->window);
   command->add_flag("--json", options->json, "print one JSON object instead of a table");
   command->final_callback([options, &common, &chosen] {
-    if (options->source.channels.kind == ChannelChoice::Kind::kKeep) {
-      throw UsageError("--channels: keep is not for eval, which compares one channel");
-    }
     chosen = [options = *options, common] { return run_eval(options, common); };
   });
 }

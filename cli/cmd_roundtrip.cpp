@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/jobs.h"
 #include "cli/named_error.h"
+#include "cli/plot/plotter.h"
 #include "cli/progress.h"
 
 namespace mimi::cli {
@@ -37,7 +39,15 @@ class Roundtrip {
                  .from_hz = model_.sample_rate,
                  .channels = input_.streams()}),
         progress_(
-            {.name = input_.name(), .total_s = input_.source_seconds(), .quiet = common.quiet}) {}
+            {.name = input_.name(), .total_s = input_.source_seconds(), .quiet = common.quiet}) {
+    if (options.plot.empty()) return;
+    plotter_.emplace(model,
+                     PlotRequest{.name = input_.name(),
+                                 .place = {.path = options.plot, .force = options.output.force},
+                                 .levels = options.levels,
+                                 .range = {}},
+                     stream_options(options.window, common));
+  }
 
   void run() {
     std::vector<float> samples;
@@ -46,6 +56,7 @@ class Roundtrip {
       samples_read_ += static_cast<std::int64_t>(samples.size()) / input_.streams();
       codes.clear();
       naming(input_.name(), [&] { encoders_.push(samples, codes); });
+      if (plotter_) plotter_->push(samples);
       decode(codes);
       progress_.update(seconds());
     }
@@ -54,6 +65,7 @@ class Roundtrip {
     decode(codes);
     output_.finish(
         resampled_length(input_.source_frames_read(), input_.source_rate_hz(), output_.rate_hz()));
+    if (plotter_) plotter_->finish();
   }
 
   // Of audio.
@@ -88,9 +100,19 @@ class Roundtrip {
   DecoderBank decoders_;
   AudioOutput output_;
   Progress progress_;
+  std::optional<Plotter> plotter_;
   std::int64_t samples_read_ = 0;  // of one stream, as is samples_written_
   std::int64_t samples_written_ = 0;
 };
+
+void check_plot(const RoundtripOptions& options, const std::string& output) {
+  if (options.plot.empty()) return;
+  picture_format(options.plot);
+  if (options.plot == output) throw UsageError(output + ": would be both the sound and its plot");
+  if (options.source.channels.kind == ChannelChoice::Kind::kKeep) {
+    throw UsageError("--plot draws one channel, --channels keep codes each");
+  }
+}
 
 }  // namespace
 
@@ -98,6 +120,7 @@ int run_roundtrip(const RoundtripOptions& options, const CommonOptions& common) 
   const std::string suffix = options.sink.raw ? ".mimi.raw" : ".mimi.wav";
   const std::vector<Job> jobs = plan_jobs({options.input}, options.output, suffix);
   container_of(jobs.front().output, options.sink);
+  check_plot(options, jobs.front().output);
   const Model model = open_model(common, encoding(ModelUse::kBoth, options.levels));
   RoundtripOptions resolved = options;
   resolved.levels = encoded_levels(options.levels, model);

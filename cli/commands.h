@@ -109,6 +109,7 @@ struct RoundtripOptions {
   SinkOptions sink;
   int levels = 0;  // 0: 8, or all of a model that has fewer
   Window window = Window::kOffline;
+  std::string plot;  // a picture of it; empty: none
 };
 int run_roundtrip(const RoundtripOptions& options, const CommonOptions& common);
 
@@ -162,6 +163,9 @@ void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen);
 
 // Adds `mimi eval`.
 void add_eval(CLI::App& app, const CommonOptions& common, Command& chosen);
+
+// Adds `mimi plot`.
+void add_plot(CLI::App& app, const CommonOptions& common, Command& chosen);
 
 // Adds the commands that make datasets of tokens and work on them.
 void add_dataset_tools(CLI::App& app, const CommonOptions& common, Command& chosen);

@@ -98,6 +98,12 @@ ChannelChoice parse_channels(const std::string& text) {
   throw CLI::ValidationError("'" + text + "' is not mix, left, right, keep or a number from 1");
 }
 
+ChannelChoice parse_one_channel(const std::string& text) {
+  const ChannelChoice choice = parse_channels(text);
+  if (choice.kind != ChannelChoice::Kind::kKeep) return choice;
+  throw CLI::ValidationError("keep is not for this command, which takes one channel");
+}
+
 Window parse_window_rule(const std::string& text) {
   static const auto parse = one_of<Window>({{"offline", Window::kOffline},
                                             {"moshi-streaming", Window::kMoshiStreaming},

@@ -47,6 +47,8 @@ void add_warm_up(CLI::App& app, std::optional<double>& seconds);
 void check_range(const TimeRange& range);
 
 ChannelChoice parse_channels(const std::string& text);
+// As above, without keep, for what works on one channel.
+ChannelChoice parse_one_channel(const std::string& text);
 Window parse_window_rule(const std::string& text);
 // --window of what encodes.
 CLI::Option* add_window(CLI::App& app, Window& window);

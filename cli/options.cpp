@@ -31,6 +31,7 @@ constexpr const char* kDecodeExamples =
     "  mimi decode - --raw s16 < live.mimi | aplay -t raw -f S16_LE -r 24000\n";
 constexpr const char* kRoundtripExamples =
     "  mimi roundtrip speech.flac out.wav\n"
+    "  mimi roundtrip speech.flac out.wav --plot out.png\n"
     "  mimi roundtrip -l 1 speech.flac       make speech.mimi.wav of the first level alone\n";
 constexpr const char* kInfoExamples =
     "  mimi info speech.mimi\n"
@@ -174,6 +175,10 @@ void add_roundtrip(CLI::App& app, Parsed& parsed) {
   command->get_option("--raw-channels")->needs(raw);
   add_resampler(*command, options.source.resampler);
   add_window(*command, options.window);
+  command
+      ->add_option("--plot", options.plot,
+                   "draw the first 10 seconds, as plot does, into this .png or .svg")
+      ->type_name("FILE");
   command->final_callback([&parsed, command] {
     RoundtripOptions& given = parsed.roundtrip;
     finish_sink(*command, given.sink);
@@ -236,6 +241,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_roundtrip(app, *parsed);
   add_bench(app, parsed->common, parsed->chosen);
   add_eval(app, parsed->common, parsed->chosen);
+  add_plot(app, parsed->common, parsed->chosen);
   add_info(app, *parsed);
   add_dataset_tools(app, parsed->common, parsed->chosen);
   add_token_tools(app, parsed->common, parsed->chosen);

@@ -6,7 +6,7 @@ _mimi() {
   compopt -o filenames 2>/dev/null
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      encode | decode | roundtrip | bench | eval | info | test | cut | cat | repair | convert | tokenize | \
+      encode | decode | roundtrip | bench | eval | plot | info | test | cut | cat | repair | convert | tokenize | \
         merge | verify | detokenize)
         command=$word
         break
@@ -36,7 +36,7 @@ _mimi() {
     --like) _mimi_files mimi ;;
     --model) _mimi_files safetensors ;;
     --out | --out-dir | --root) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
-    --output | -o | --list) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    --output | -o | --list | --plot) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     --raw) _mimi_words 's16 f32' ;;
     --resampler) _mimi_words 'best medium fast' ;;
     --window) _mimi_words 'offline moshi-streaming rust' ;;
@@ -60,10 +60,13 @@ _mimi_argument() {
       ;;
     roundtrip)
       options+=' -o --output -f --force -l --levels --channels --raw-channels --rate --format --raw'
-      options+=' --resampler --window'
+      options+=' --resampler --window --plot'
       ;;
     bench) options+=' --json --seconds --streams --runs -l --levels --kernels --compare --fall' ;;
     eval) options+=' -l --levels --channels --resampler --window --json' ;;
+    plot)
+      options+=' -o --output -f --force --out-dir -l --levels --channels --resampler --window --from --to'
+      ;;
     info) options+=' --json' ;;
     tokenize)
       options+=' --list --include --root --out --as -l --levels --shard-size --shard --channels'
@@ -83,7 +86,7 @@ _mimi_argument() {
     *:merge | *:verify | *:detokenize) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     *:decode | *:info | *:test | *:cut | *:cat | *:repair) _mimi_files mimi ;;
     *:)
-      _mimi_words 'encode decode roundtrip bench eval info tokenize merge verify detokenize test cut cat
+      _mimi_words 'encode decode roundtrip bench eval plot info tokenize merge verify detokenize test cut cat
         repair convert'
       ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;

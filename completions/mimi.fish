@@ -17,6 +17,7 @@ complete -c mimi -n __fish_use_subcommand -a decode -d 'Turn .mimi files into re
 complete -c mimi -n __fish_use_subcommand -a roundtrip -d 'Encode and decode a recording'
 complete -c mimi -n __fish_use_subcommand -a bench -d 'Measure the speed of this machine'
 complete -c mimi -n __fish_use_subcommand -a eval -d 'Measure how far decoded recordings are'
+complete -c mimi -n __fish_use_subcommand -a plot -d 'Draw what the codec makes of recordings'
 complete -c mimi -n __fish_use_subcommand -a info -d 'Show and check .mimi files'
 complete -c mimi -n __fish_use_subcommand -a tokenize -d 'Turn recordings into a dataset of tokens'
 complete -c mimi -n __fish_use_subcommand -a merge -d 'Make a dataset whole'
@@ -28,7 +29,7 @@ complete -c mimi -n __fish_use_subcommand -a cat -d 'Join .mimi files'
 complete -c mimi -n __fish_use_subcommand -a repair -d 'Save what is whole of damaged .mimi files'
 complete -c mimi -n __fish_use_subcommand -a convert -d 'Turn .mimi files into other formats, and back'
 
-set -l writing '__fish_seen_subcommand_from encode decode roundtrip cut cat repair convert'
+set -l writing '__fish_seen_subcommand_from encode decode roundtrip plot cut cat repair convert'
 complete -c mimi -n $writing -s o -l output -r -F -d 'Output'
 complete -c mimi -n $writing -s f -l force -d 'Overwrite existing files'
 
@@ -38,26 +39,26 @@ complete -c mimi -n $coding -l raw -x -a 's16 f32' -d 'Headerless samples'
 set -l rated '__fish_seen_subcommand_from encode decode roundtrip detokenize'
 complete -c mimi -n $rated -l rate -x -d 'Sample rate'
 
-set -l resampling '__fish_seen_subcommand_from encode decode roundtrip eval tokenize detokenize'
+set -l resampling '__fish_seen_subcommand_from encode decode roundtrip eval plot tokenize detokenize'
 complete -c mimi -n $resampling -l resampler -x -a 'best medium fast' -d 'Quality of resampling'
 
-set -l windowed '__fish_seen_subcommand_from encode decode roundtrip eval tokenize'
+set -l windowed '__fish_seen_subcommand_from encode decode roundtrip eval plot tokenize'
 complete -c mimi -n $windowed -l window -x -a 'offline moshi-streaming rust' -d 'Attention window'
 
-set -l levelled '__fish_seen_subcommand_from encode decode roundtrip bench eval cut tokenize'
+set -l levelled '__fish_seen_subcommand_from encode decode roundtrip bench eval plot cut tokenize'
 complete -c mimi -n $levelled -s l -l levels -x -d 'Codebooks per frame'
 
-set -l many '__fish_seen_subcommand_from encode decode cut repair convert'
+set -l many '__fish_seen_subcommand_from encode decode plot cut repair convert'
 complete -c mimi -n $many -l out-dir -x -a '(__fish_complete_directories)' -d 'Folder for outputs'
 
 set -l listening '__fish_seen_subcommand_from encode roundtrip'
-complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip eval tokenize' -l channels -x -a 'mix left right keep' -d 'Channels to encode'
+complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip eval plot tokenize' -l channels -x -a 'mix left right keep' -d 'Channels to encode'
 complete -c mimi -n $listening -l raw-channels -x -d 'Channels of headerless input'
 
 set -l sounding '__fish_seen_subcommand_from decode roundtrip detokenize'
 complete -c mimi -n $sounding -l format -x -a 's16 s24 f32' -d 'Samples of the output'
 
-set -l ranged '__fish_seen_subcommand_from encode decode cut'
+set -l ranged '__fish_seen_subcommand_from encode decode plot cut'
 complete -c mimi -n $ranged -l from -x -d 'Where to begin'
 complete -c mimi -n $ranged -l to -x -d 'Where to end'
 complete -c mimi -n '__fish_seen_subcommand_from cut' -l lead-in -x -d 'What to keep before the part'
@@ -71,6 +72,7 @@ complete -c mimi -n $converting -l as -x -a 'mimi npy safetensors moshi codec te
 complete -c mimi -n $converting -l dtype -x -a 'uint16 int16 int32 int64' -d 'Type of codes'
 complete -c mimi -n $converting -l like -r -F -d 'File with the model and rates'
 
+complete -c mimi -n '__fish_seen_subcommand_from roundtrip' -l plot -r -F -d 'Picture of it'
 complete -c mimi -n '__fish_seen_subcommand_from encode' -l block-frames -x -d 'Frames per block'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l runs -x -d 'Runs to take the median of'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l streams -x -d 'Streams advanced together'

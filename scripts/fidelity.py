@@ -16,34 +16,30 @@ import sys
 import tempfile
 
 import numpy as np
-from pesq import NoUtterancesError, pesq
 from read_mimi import read_mimi
 
-SOURCE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-RATE, PESQ_RATE = 24000, 16000
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.dirname(HERE)
+sys.path.insert(0, os.path.join(HERE, "evaluate"))
+import hearing
+from program import Program, recordings_in, row
+
+RATE = 24000
 
 
-class Program:
-    """Runs mimi over all recordings at once and reads what it writes."""
+class Coder:
+    """mimi in each dtype."""
 
     def __init__(self, args, folder):
-        self.args, self.folder = args, folder
-
-    def run(self, command, dtype, inputs, name, *options):
-        """The files that it made, in a folder of that name, one for each input."""
-        out = os.path.join(self.folder, name)
-        model = ["--model", self.args.model] if self.args.model else []
-        subprocess.run([self.args.mimi, command, "--quiet", *model, "--dtype", dtype, *options,
-                        "--out-dir", out, "--", *inputs], check=True)
-        return [os.path.join(out, file) for file in sorted(os.listdir(out))]
+        self.program, self.args = Program(args.mimi, args.model, folder), args
 
     def encode(self, dtype):
-        return self.run("encode", dtype, self.args.recordings, f"codes-{dtype}", "--levels",
-                        str(self.args.levels))
+        return self.program.run("encode", self.args.recordings, f"codes-{dtype}", "--dtype", dtype,
+                                "--levels", str(self.args.levels))
 
     def decode(self, dtype, token_files, name, rate_hz):
-        files = self.run("decode", dtype, token_files, f"{name}-{rate_hz}", "--raw", "f32",
-                         "--rate", str(rate_hz))
+        files = self.program.run("decode", token_files, f"{name}-{rate_hz}", "--dtype", dtype,
+                                 "--raw", "f32", "--rate", str(rate_hz))
         return [np.fromfile(file, "<f4").astype(np.float64) for file in files]
 
 
@@ -59,46 +55,32 @@ def snr_db(reference, found):
     return 10 * np.log10(signal / noise) if noise > 0 else None
 
 
-def pesq_wb(reference, found):
-    """The mean over the recordings in which PESQ finds speech, and their number."""
-    scores = []
-    for a, b in zip(reference, found):
-        try:
-            scores.append(pesq(PESQ_RATE, a, b, "wb"))
-        except NoUtterancesError:
-            continue
-    return (float(np.mean(scores)) if scores else None), len(scores)
-
-
-def sound(program, dtype, token_files, name, references):
-    found = {rate: program.decode(dtype, token_files, name, rate) for rate in references}
-    score, scored = pesq_wb(references[PESQ_RATE], found[PESQ_RATE])
+def sound(coder, dtype, token_files, name, references):
+    found = {rate: coder.decode(dtype, token_files, name, rate) for rate in references}
+    score, scored = hearing.mean(
+        [hearing.pesq_wb(a, b) for a, b in zip(references[hearing.RATE], found[hearing.RATE])])
     return {"snr_db": snr_db(references[RATE], found[RATE]), "pesq_wb": score, "pesq_of": scored}
 
 
 def measure(args):
     with tempfile.TemporaryDirectory() as folder:
-        program = Program(args, folder)
-        f32_files = program.encode("f32")
+        coder = Coder(args, folder)
+        f32_files = coder.encode("f32")
         f32_codes = [read_codes(path) for path in f32_files]
-        references = {rate: program.decode("f32", f32_files, "f32", rate)
-                      for rate in (RATE, PESQ_RATE)}
+        references = {rate: coder.decode("f32", f32_files, "f32", rate)
+                      for rate in (RATE, hearing.RATE)}
         results = []
         for dtype in args.dtype:
-            files = program.encode(dtype)
+            files = coder.encode(dtype)
             equal = [codes == expected
                      for codes, expected in zip(map(read_codes, files), f32_codes, strict=True)]
             results.append({
                 "dtype": dtype, "recordings": len(files),
                 "frames": sum(codes.shape[-1] for codes in f32_codes),
                 "equal_codes": np.concatenate(equal, -1).mean(-1).tolist(),
-                "decoder_alone": sound(program, dtype, f32_files, f"alone-{dtype}", references),
-                "both": sound(program, dtype, files, f"both-{dtype}", references)})
+                "decoder_alone": sound(coder, dtype, f32_files, f"alone-{dtype}", references),
+                "both": sound(coder, dtype, files, f"both-{dtype}", references)})
         return results
-
-
-def row(*cells):
-    return "| " + " | ".join(cells) + " |"
 
 
 def figure(value, pattern):
@@ -135,7 +117,7 @@ def parse():
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     args = parser.parse_args()
     args.mimi = os.path.abspath(args.mimi)
-    args.recordings = sorted(os.path.join(args.folder, file) for file in os.listdir(args.folder))
+    args.recordings = recordings_in(args.folder)
     if not args.recordings:
         parser.error(f"{args.folder} is empty")
     return args

@@ -87,7 +87,7 @@ class Usage(CliTest):
         self.assertIn(b"mimi roundtrip speech.wav out.wav", overview)
         commands = re.findall(r"^  (\w+)", re.search(r"Commands:\n((  .*\n)+)", overview.decode())[1],
                               re.MULTILINE)
-        self.assertEqual(commands, ["encode", "decode", "roundtrip", "bench", "eval", "info",
+        self.assertEqual(commands, ["encode", "decode", "roundtrip", "bench", "eval", "plot", "info",
                                     "tokenize", "merge", "verify", "detokenize", "test", "cut",
                                     "cat", "repair", "convert"])
         for command in commands:

@@ -7,7 +7,7 @@ import unittest
 
 MIMI = os.environ["MIMI_BIN"]
 COMPLETIONS = os.path.join(os.environ["MIMI_SOURCE_DIR"], "completions")
-COMMANDS = ("encode", "decode", "roundtrip", "bench", "eval", "info", "tokenize", "merge", "verify",
+COMMANDS = ("encode", "decode", "roundtrip", "bench", "eval", "plot", "info", "tokenize", "merge", "verify",
             "detokenize", "test", "cut", "cat", "repair", "convert")
 
 BASH = """

@@ -1,61 +1,43 @@
 #!/usr/bin/env python3
 """`mimi eval`: its figures are those of NumPy on what `mimi encode` and `mimi decode` make."""
 import json
+import os
+import sys
 import unittest
 
 import numpy as np
 
-from cli_support import FLAC, RATE, CliTest, noise, read_wav, wav
+from cli_support import FLAC, RATE, SOURCE, CliTest, noise, read_wav, wav
+
+sys.path.insert(0, os.path.join(SOURCE, "scripts", "evaluate"))
+from distances import mel_distance, si_sdr_db, spectral_convergence
+from ogg import packet_bytes
 
 LEVELS = (1, 3, 32)
-RESOLUTIONS = ((512, 240, 50), (1024, 600, 120), (2048, 1200, 240))  # FFT, window, hop
-MEL, BANDS, FLOOR = (1024, 1024, 256), 100, 1e-5
 # The program's spectra are in single precision.
 NEAR = 1e-6
 
 
-def magnitudes(samples, fft, window, hop):
-    """[frames, bins], frames centred on every hop-th sample, zeros beyond the ends."""
-    padded = np.pad(samples, window // 2)
-    starts = np.arange(1 + len(samples) // hop) * hop
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    return np.abs(np.fft.rfft(padded[starts[:, None] + np.arange(window)] * hann, fft))
-
-
-def slaney_hz(mel):
-    return np.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel - 15) / 27))
-
-
-def mel_bank(fft):
-    """[bands, bins]: triangles of Slaney's scale, each of area 1 over hertz."""
-    top = 15 + 27 * np.log(RATE / 2 / 1000) / np.log(6.4)
-    edges = slaney_hz(np.linspace(0, top, BANDS + 2))[:, None]
-    hz = np.arange(fft // 2 + 1) * RATE / fft
-    low, peak, high = edges[:-2], edges[1:-1], edges[2:]
-    triangles = np.minimum((hz - low) / (peak - low), (high - hz) / (high - peak))
-    return np.maximum(triangles, 0) * 2 / (high - low)
-
-
-def log_mel(samples):
-    return np.log(np.maximum(magnitudes(samples, *MEL) @ mel_bank(MEL[0]).T, FLOOR))
-
-
-def convergence(original, decoded):
-    spectra = [[magnitudes(signal, *shape) for signal in (original, decoded)]
-               for shape in RESOLUTIONS]
-    return np.mean([np.linalg.norm(a - b) / np.linalg.norm(a) for a, b in spectra])
-
-
-def si_sdr_db(original, decoded):
-    a, b = original - original.mean(), decoded - decoded.mean()
-    target = a * (a @ b) / (a @ a)
-    return 10 * np.log10(target @ target / np.sum((b - target) ** 2))
-
-
 def measures(original, decoded):
     return {"si_sdr_db": si_sdr_db(original, decoded),
-            "mel_distance": np.abs(log_mel(original) - log_mel(decoded)).mean(),
-            "spectral_convergence": convergence(original, decoded)}
+            "mel_distance": mel_distance(original, decoded, RATE),
+            "spectral_convergence": spectral_convergence(original, decoded)}
+
+
+def ogg_page(*packets):
+    """A page on which these packets, given by their lengths, end."""
+    segments = b"".join(b"\xff" * (length // 255) + bytes([length % 255]) for length in packets)
+    return b"OggS" + bytes(22) + bytes([len(segments)]) + segments + bytes(sum(packets))
+
+
+class Ogg(unittest.TestCase):
+    def test_packet_bytes(self):
+        """scripts/evaluate.py does not count the container's bytes as Opus's."""
+        headers = ogg_page(19) + ogg_page(800)
+        self.assertEqual(packet_bytes(headers), 0)
+        self.assertEqual(packet_bytes(headers + ogg_page(10, 255, 300) + ogg_page(7)), 572)
+        with self.assertRaisesRegex(ValueError, "no Ogg page at byte 47"):
+            packet_bytes(ogg_page(19) + b"OggX")
 
 
 class Eval(CliTest):

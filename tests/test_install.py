@@ -118,7 +118,7 @@ class DebianPackage(unittest.TestCase):
             fields["Architecture"], run("dpkg", "--print-architecture").strip()
         )
         depends = {entry.split()[0] for entry in fields["Depends"].split(",")}
-        self.assertLessEqual({"libc6", "libkissfft-float131", "libsndfile1", "libsamplerate0", "libstdc++6"}, depends)
+        self.assertLessEqual({"libc6", "libcairo2", "libkissfft-float131", "libsndfile1", "libsamplerate0", "libstdc++6"}, depends)
 
     def test_contents(self):
         tree = os.path.join(self.folder, "tree")
