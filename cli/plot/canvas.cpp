@@ -123,7 +123,9 @@ void Canvas::image(const Box& box, const Pixels& pixels) {
   cairo_translate(cairo_, box.left, box.top);
   cairo_scale(cairo_, box.width / pixels.columns, box.height / pixels.rows);
   cairo_set_source_surface(cairo_, picture, 0, 0);
-  cairo_pattern_set_filter(cairo_get_source(cairo_), CAIRO_FILTER_NEAREST);
+  // Where there are more rows than room, the best filter takes means.
+  cairo_pattern_set_filter(cairo_get_source(cairo_),
+                           pixels.rows > box.height ? CAIRO_FILTER_BEST : CAIRO_FILTER_NEAREST);
   cairo_rectangle(cairo_, 0, 0, pixels.columns, pixels.rows);
   cairo_fill(cairo_);
   cairo_restore(cairo_);

@@ -51,7 +51,7 @@ class Canvas {
   void fill(std::span<const Point> corners, const Colour& colour, double opacity);
   void line(const Point& from, const Point& to, const Colour& colour);
   void frame(const Box& box, const Colour& colour);
-  // Each pixel a rectangle of one colour.
+  // Each pixel a rectangle of one colour, where there is room for all rows.
   void image(const Box& box, const Pixels& pixels);
   // `at` is on the middle of the text's height.
   void text(const Point& at, const std::string& text, const TextStyle& style);
