@@ -214,13 +214,14 @@ void print_table(const Report& report) {
 }
 
 // Loads the model in a dtype and adds its figures.
-void measure_dtype(const BenchOptions& options, const CommonOptions& common, Dtype dtype,
-                   Report& report) {
+void measure_dtype(const BenchOptions& options, const CommonOptions& common,
+                   std::optional<Dtype> dtype, Report& report) {
   const auto start = std::chrono::steady_clock::now();
   const Model model = open_model(common, encoding(ModelUse::kBoth, options.levels), dtype);
   const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
   report.load_seconds.push_back(load.count());
   report.model = model.info();
+  report.dtypes.push_back(report.model.dtype);
   report.isa = model.isa();
   report.levels = encoded_levels(options.levels, model);
   const int rate_hz = report.model.sample_rate;
@@ -240,11 +241,16 @@ void measure_dtype(const BenchOptions& options, const CommonOptions& common, Dty
 
 Report measure_codec(const BenchOptions& options, const CommonOptions& common) {
   Report report{};
-  report.dtypes = chosen_dtypes(common, DtypeChoice::kF32);
   report.recording = options.input.empty() ? "the built-in recording" : options.input;
   report.runs = options.runs;
   report.clock_hz = measure_clock_hz();
-  for (const Dtype dtype : report.dtypes) measure_dtype(options, common, dtype, report);
+  if (common.dtype) {
+    for (const Dtype dtype : chosen_dtypes(common, *common.dtype)) {
+      measure_dtype(options, common, dtype, report);
+    }
+  } else {
+    measure_dtype(options, common, std::nullopt, report);
+  }
   report.peak_memory_mb = peak_memory_mb();
   return report;
 }
@@ -258,7 +264,8 @@ Json bench_codec(const BenchOptions& options, const CommonOptions& common) {
 
 Json bench_all_kernels(const BenchOptions& options, const CommonOptions& common) {
   const KernelBench bench =
-      bench_kernels(chosen_tables(common), chosen_dtypes(common, DtypeChoice::kAll), options.runs);
+      bench_kernels(chosen_tables(common),
+                    chosen_dtypes(common, common.dtype.value_or(DtypeChoice::kAll)), options.runs);
   if (!options.json) {
     std::printf("mimi %s, %s, ", MIMI_VERSION, kernels::cpu_name().c_str());
     print_kernel_bench(bench);

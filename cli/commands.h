@@ -38,7 +38,7 @@ enum class DtypeChoice { kF32, kBf16, kInt8, kAuto, kAll };
 struct CommonOptions {
   std::string model;                 // as typed; empty: the embedded one
   std::string isa;                   // as typed; empty: MIMI_ISA, else the best
-  std::optional<DtypeChoice> dtype;  // none: f32, and all where kernels are measured
+  std::optional<DtypeChoice> dtype;  // none: the model's own, and all where kernels are measured
   int threads = 0;                   // 0: MIMI_THREADS, else what the machine grants
   bool quiet = false;
 };
@@ -51,9 +51,9 @@ struct Purpose {
 // Loads what --model names. UsageError when --isa or MIMI_ISA names what cannot run here, and where
 // --dtype is `all`.
 Model open_model(const CommonOptions& options, const Purpose& purpose);
-Model open_model(const CommonOptions& options, const Purpose& purpose, Dtype dtype);
-// The dtypes that --dtype stands for, `otherwise` where it is not given.
-std::vector<Dtype> chosen_dtypes(const CommonOptions& options, DtypeChoice otherwise);
+Model open_model(const CommonOptions& options, const Purpose& purpose, std::optional<Dtype> dtype);
+// The dtypes that a --dtype stands for.
+std::vector<Dtype> chosen_dtypes(const CommonOptions& options, DtypeChoice choice);
 // The kernels that --isa or MIMI_ISA names, else all that run here. UsageError as above.
 std::vector<const kernels::KernelTable*> chosen_tables(const CommonOptions& options);
 // The number of threads to use, at least 1. UsageError when MIMI_THREADS is not a positive number.
@@ -160,6 +160,9 @@ int run_version(const CommonOptions& common);
 using Command = std::function<int()>;
 // Adds `mimi bench` to the command line; when it is given, `chosen` is set to run it.
 void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen);
+
+// Adds `mimi convert-model`.
+void add_convert_model(CLI::App& app, const CommonOptions& common, Command& chosen);
 
 // Adds `mimi eval`.
 void add_eval(CLI::App& app, const CommonOptions& common, Command& chosen);

@@ -61,8 +61,8 @@ void add_common(CLI::App& app, CommonOptions& common) {
   add_number(app, "--threads", common.threads, 1, kMostThreads,
              "threads (default: MIMI_THREADS, else what the machine grants)");
   add_parsed(app, "--dtype", "DTYPE", common.dtype,
-             "numbers that are multiplied: f32 (default), bf16, int8, or auto: bf16 where that is "
-             "faster; in bench also all",
+             "numbers that are multiplied: f32 (default, but for what convert-model made), bf16, "
+             "int8, or auto: bf16 where that is faster; in bench also all",
              one_of<DtypeChoice>({{"f32", DtypeChoice::kF32},
                                   {"bf16", DtypeChoice::kBf16},
                                   {"int8", DtypeChoice::kInt8},
@@ -245,6 +245,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_info(app, *parsed);
   add_dataset_tools(app, parsed->common, parsed->chosen);
   add_token_tools(app, parsed->common, parsed->chosen);
+  add_convert_model(app, parsed->common, parsed->chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

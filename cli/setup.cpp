@@ -33,8 +33,8 @@ Dtype fast_dtype(const CommonOptions& options) {
 
 }  // namespace
 
-std::vector<Dtype> chosen_dtypes(const CommonOptions& options, DtypeChoice otherwise) {
-  switch (options.dtype.value_or(otherwise)) {
+std::vector<Dtype> chosen_dtypes(const CommonOptions& options, DtypeChoice choice) {
+  switch (choice) {
     case DtypeChoice::kF32:
       return {Dtype::kF32};
     case DtypeChoice::kBf16:
@@ -50,12 +50,13 @@ std::vector<Dtype> chosen_dtypes(const CommonOptions& options, DtypeChoice other
 }
 
 Model open_model(const CommonOptions& options, const Purpose& purpose) {
-  const std::vector<Dtype> dtypes = chosen_dtypes(options, DtypeChoice::kF32);
+  if (!options.dtype) return open_model(options, purpose, std::nullopt);
+  const std::vector<Dtype> dtypes = chosen_dtypes(options, *options.dtype);
   if (dtypes.size() > 1) throw UsageError("--dtype: all is for bench");
   return open_model(options, purpose, dtypes.front());
 }
 
-Model open_model(const CommonOptions& options, const Purpose& purpose, Dtype dtype) {
+Model open_model(const CommonOptions& options, const Purpose& purpose, std::optional<Dtype> dtype) {
   select_table(options.isa);
   const ModelOptions model_options = {.isa = options.isa,
                                       .threads = thread_count(options),

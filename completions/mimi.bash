@@ -6,8 +6,8 @@ _mimi() {
   compopt -o filenames 2>/dev/null
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
-      encode | decode | roundtrip | bench | eval | plot | info | test | cut | cat | repair | convert | tokenize | \
-        merge | verify | detokenize)
+      encode | decode | roundtrip | bench | eval | plot | info | test | cut | cat | repair | convert | convert-model | \
+        tokenize | merge | verify | detokenize)
         command=$word
         break
         ;;
@@ -78,16 +78,17 @@ _mimi_argument() {
       ;;
     cut) options+=' -o --output -f --force --out-dir --from --to -l --levels --lead-in' ;;
     cat) options+=' -o --output -f --force' ;;
+    convert-model) options+=' -f --force' ;;
     repair) options+=' -o --output -f --force --out-dir' ;;
     convert) options+=' -o --output -f --force --out-dir --as --dtype --like' ;;
   esac
   case $current:$command in
     -*) _mimi_words "$options" ;;
-    *:merge | *:verify | *:detokenize) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+    *:convert-model | *:merge | *:verify | *:detokenize) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
     *:decode | *:info | *:test | *:cut | *:cat | *:repair) _mimi_files mimi ;;
     *:)
       _mimi_words 'encode decode roundtrip bench eval plot info tokenize merge verify detokenize test cut cat
-        repair convert'
+        repair convert convert-model'
       ;;
     *) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
   esac

@@ -28,10 +28,11 @@ complete -c mimi -n __fish_use_subcommand -a cut -d 'Take a part of .mimi files'
 complete -c mimi -n __fish_use_subcommand -a cat -d 'Join .mimi files'
 complete -c mimi -n __fish_use_subcommand -a repair -d 'Save what is whole of damaged .mimi files'
 complete -c mimi -n __fish_use_subcommand -a convert -d 'Turn .mimi files into other formats, and back'
+complete -c mimi -n __fish_use_subcommand -a convert-model -d 'Write a model in bf16 or int8'
 
 set -l writing '__fish_seen_subcommand_from encode decode roundtrip plot cut cat repair convert'
 complete -c mimi -n $writing -s o -l output -r -F -d 'Output'
-complete -c mimi -n $writing -s f -l force -d 'Overwrite existing files'
+complete -c mimi -n "$writing convert-model" -s f -l force -d 'Overwrite existing files'
 
 set -l coding '__fish_seen_subcommand_from encode decode roundtrip'
 complete -c mimi -n $coding -l raw -x -a 's16 f32' -d 'Headerless samples'
@@ -104,7 +105,7 @@ complete -c mimi -n $verify -l sources -d 'Check the source files too'
 complete -c mimi -n $verify -l resample -x -d 'Share of the recordings to encode again'
 complete -c mimi -n $verify -l seed -x -d 'Which recordings are chosen'
 
-complete -c mimi -n '__fish_seen_subcommand_from merge verify detokenize' \
+complete -c mimi -n '__fish_seen_subcommand_from convert-model merge verify detokenize' \
   -x -a '(__fish_complete_directories)'
 complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip bench convert tokenize' -F
 complete -c mimi -n '__fish_seen_subcommand_from decode info test cut cat repair' -k -a '(__fish_complete_suffix .mimi)'

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -31,13 +32,10 @@ constexpr std::string_view kFlag = ".codebook.initialized";
 constexpr std::string_view kUsage = ".cluster_usage";
 constexpr std::string_view kSum = ".embed_sum";
 constexpr std::string_view kEmbed = ".embed";
+constexpr std::string_view kScale = "_scale";
 
 std::string join(std::string_view prefix, std::string_view suffix) {
   return std::string(prefix).append(suffix);
-}
-
-std::string canonical_name(const TensorSpec& tensor) {
-  return tensor.is_codebook ? join(tensor.name, kEmbed) : tensor.name;
 }
 
 // The values of one canonical tensor: as they lie in the file or, where the file has another type
@@ -67,6 +65,19 @@ void widen_as_halves(std::span<const std::byte> rows, TensorType dtype, const Co
   }
 }
 
+// Multiplies values of a column, the first being number `place` of its run, by the column's scales.
+void scale_run(std::span<float> values, std::size_t place, std::span<const float> scales) {
+  if (scales.size() == 1) {
+    for (float& value : values) value *= scales[0];
+    return;
+  }
+  std::size_t phase = place % scales.size();
+  for (float& value : values) {
+    value *= scales[phase];
+    phase = phase + 1 == scales.size() ? 0 : phase + 1;
+  }
+}
+
 std::string tensor_line(std::string_view name, std::span<const std::int64_t> shape,
                         std::uint32_t checksum) {
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -82,11 +93,22 @@ std::int64_t TensorSpec::values() const {
   return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
 }
 
+std::string TensorSpec::canonical_name() const { return is_codebook ? join(name, kEmbed) : name; }
+
+std::uint32_t model_fingerprint(const Config& config, std::span<const TensorChecksum> tensors) {
+  std::string text = "mimi-model 1\n" + config_text(config);
+  for (const TensorChecksum& tensor : tensors) {
+    text += tensor_line(tensor.name, tensor.shape, tensor.checksum);
+  }
+  return crc32c(0, std::as_bytes(std::span(text)));
+}
+
 struct Checkpoint::Impl {
   std::optional<MappedFile> file;  // none where the content is the caller's
   std::string source;              // the file, in messages
   std::string name;
   Config config;
+  std::optional<Conversion> conversion;
   std::vector<TensorEntry> entries;
   TensorIndex index;
 
@@ -100,6 +122,9 @@ struct Checkpoint::Impl {
   }
 
   TensorValues values(std::string_view tensor, std::span<const std::int64_t> shape) const;
+  TensorValues scaled_values(std::string_view tensor, const TensorEntry& entry) const;
+  bool is_scale(std::string_view tensor) const;
+  void read_conversion(const std::map<std::string, std::string>& metadata);
   TensorValues codebook_values(std::string_view prefix) const;
   TensorValues values(const TensorSpec& tensor) const;
   // Throws at a value that is not finite; `first` is the number of the first value.
@@ -125,9 +150,11 @@ TensorValues Checkpoint::Impl::values(std::string_view tensor,
   if (entry.shape != expected) {
     fail(entry.name, " is " + shape_text(entry.shape) + ", expected " + shape_text(expected));
   }
-  if (entry.dtype == TensorType::kOther) {
+  const bool is_whole = origin.part == TensorPart::kWhole;
+  if (entry.dtype == TensorType::kOther || (entry.dtype == TensorType::kInt8 && !is_whole)) {
     fail(entry.name, " is " + entry.dtype_name + ", expected F32, F16 or BF16");
   }
+  if (entry.dtype == TensorType::kInt8) return scaled_values(tensor, entry);
   std::span<const std::byte> data = entry.data;
   if (origin.part != TensorPart::kWhole) {
     const std::size_t third = data.size() / 3;
@@ -147,6 +174,78 @@ TensorValues Checkpoint::Impl::values(std::string_view tensor,
     widen(data.subspan(first * bytes, made.size() * bytes), dtype, made);
   };
   return values;
+}
+
+// Bytes times the scales of their columns.
+TensorValues Checkpoint::Impl::scaled_values(std::string_view tensor,
+                                             const TensorEntry& entry) const {
+  const std::string scale_name = join(tensor, kScale);
+  const auto found = index.find(scale_name);
+  if (found == index.end()) fail(tensor, " is I8, but " + quote(scale_name) + " is missing");
+  const TensorEntry& scale = entries[found->second.entry];
+  const Shape& shape = entry.shape;
+  const bool by_phases = scale.shape.size() == 2 && shape.size() == 3;
+  const std::int64_t phases = by_phases ? scale.shape[1] : 1;
+  const std::int64_t columns = shape.empty() ? 0 : shape[by_phases ? 1 : 0];
+  const bool fits = by_phases ? scale.shape[0] == columns && phases > 0 && shape[2] % phases == 0
+                              : scale.shape == Shape{columns};
+  if (!fits || scale.dtype != TensorType::kF32) {
+    fail(scale_name, " is " + scale.dtype_name + " " + shape_text(scale.shape) +
+                         ", which are not the scales of I8 " + shape_text(shape));
+  }
+  std::vector<float> scales(static_cast<std::size_t>(columns * phases));
+  widen(scale.data, scale.dtype, scales);
+  check_finite(scale_name, scales, 0);
+  const std::size_t count = entry.data.size();
+  // Values that lie together: those of a column or, with phases, of one of its input channels.
+  const std::size_t run = by_phases ? static_cast<std::size_t>(shape[2])
+                                    : count / std::max<std::size_t>(1, scales.size());
+  const auto make = [data = entry.data, scales, run, phases = static_cast<std::size_t>(phases)](
+                        std::size_t first, std::span<float> made) {
+    widen(data.subspan(first, made.size()), TensorType::kInt8, made);
+    const std::size_t runs = scales.size() / phases;
+    for (std::size_t column = first / run % runs, place = first % run; !made.empty();
+         column = (column + 1) % runs, place = 0) {
+      const std::span<float> values = made.first(std::min(run - place, made.size()));
+      scale_run(values, place, std::span(scales).subspan(column * phases, phases));
+      made = made.subspan(values.size());
+    }
+  };
+  return {.count = count, .view = {}, .make = make};
+}
+
+bool Checkpoint::Impl::is_scale(std::string_view tensor) const {
+  if (!tensor.ends_with(kScale)) return false;
+  const auto scaled = index.find(tensor.substr(0, tensor.size() - kScale.size()));
+  return scaled != index.end() && entries[scaled->second.entry].dtype == TensorType::kInt8;
+}
+
+void Checkpoint::Impl::read_conversion(const std::map<std::string, std::string>& metadata) {
+  if (metadata.empty()) return;
+  const auto text = [&](const char* key) -> const std::string& {
+    const auto found = metadata.find(key);
+    if (found == metadata.end()) throw Error(source + ": metadata " + quote(key) + " is missing");
+    return found->second;
+  };
+  const auto number = [&](const char* key) {
+    const std::string& digits = text(key);
+    std::uint32_t value = 0;
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    if (digits.size() != 8 || error != std::errc() || end != digits.data() + digits.size()) {
+      throw Error(source + ": metadata " + quote(key) + " is " + quote(digits) +
+                  ", expected 8 hex digits");
+    }
+    return value;
+  };
+  const std::string& dtype = text("mimi.dtype");
+  if (dtype != "bf16" && dtype != "int8") {
+    throw Error(source + ": metadata 'mimi.dtype' is " + quote(dtype) +
+                ", expected 'bf16' or 'int8'");
+  }
+  conversion = {.dtype = dtype,
+                .fingerprint = number("mimi.fingerprint"),
+                .checksum = number("mimi.checksum")};
 }
 
 void Checkpoint::Impl::check_finite(std::string_view tensor, std::span<const float> values,
@@ -219,7 +318,7 @@ void Checkpoint::Impl::look_at(std::string_view tensor, const TensorValues& valu
 
 Floats Checkpoint::Impl::read(const TensorSpec& tensor) {
   const TensorValues found = values(tensor);
-  const std::string canonical = canonical_name(tensor);
+  const std::string canonical = tensor.canonical_name();
   if (!found.view.empty()) {
     look_at(canonical, found, nullptr);
     return Floats(found.view);
@@ -232,7 +331,7 @@ Floats Checkpoint::Impl::read(const TensorSpec& tensor) {
 std::map<std::string, Shape> Checkpoint::Impl::canonical_shapes() const {
   std::map<std::string, Shape> shapes;
   for (const auto& [tensor, origin] : index) {
-    if (tensor.ends_with(kFlag) || tensor.ends_with(kUsage)) continue;
+    if (tensor.ends_with(kFlag) || tensor.ends_with(kUsage) || is_scale(tensor)) continue;
     Shape shape = entries[origin.entry].shape;
     if (origin.part != TensorPart::kWhole) shape.front() /= 3;
     const bool is_sum = tensor.ends_with(kSum);
@@ -243,7 +342,7 @@ std::map<std::string, Shape> Checkpoint::Impl::canonical_shapes() const {
 }
 
 std::uint32_t Checkpoint::Impl::checksum(const TensorSpec& tensor) {
-  const std::string canonical = canonical_name(tensor);
+  const std::string canonical = tensor.canonical_name();
   {
     const std::lock_guard lock(mutex);
     const auto found = checksums.find(canonical);
@@ -256,8 +355,8 @@ std::uint32_t Checkpoint::Impl::checksum(const TensorSpec& tensor) {
 
 void Checkpoint::Impl::mark_used(const TensorSpec& tensor) {
   const std::lock_guard lock(mutex);
-  if (!tensor.is_codebook || index.contains(canonical_name(tensor))) {
-    used.insert(canonical_name(tensor));
+  if (!tensor.is_codebook || index.contains(tensor.canonical_name())) {
+    used.insert(tensor.canonical_name());
   } else {
     used.insert({join(tensor.name, kSum), join(tensor.name, kUsage)});
   }
@@ -270,8 +369,10 @@ Checkpoint Checkpoint::open(const std::string& path) {
   impl->source = fs::is_directory(path, ignored) ? find_checkpoint(path) : path;
   impl->name = model_name(path);
   impl->file.emplace(impl->source);
-  impl->entries = parse_safetensors(impl->file->bytes(), impl->source);
+  std::map<std::string, std::string> metadata;
+  impl->entries = parse_safetensors(impl->file->bytes(), impl->source, &metadata);
   impl->index = index_tensors(impl->entries, impl->source);
+  impl->read_conversion(metadata);
   if (is_kyutai_layout(impl->entries)) {
     impl->config = derive_kyutai_config(impl->entries, impl->index, impl->source);
   } else {
@@ -305,6 +406,8 @@ Checkpoint::~Checkpoint() = default;
 
 const Config& Checkpoint::config() const { return impl_->config; }
 const std::string& Checkpoint::name() const { return impl_->name; }
+const std::string& Checkpoint::source() const { return impl_->source; }
+const std::optional<Conversion>& Checkpoint::conversion() const { return impl_->conversion; }
 
 Floats Checkpoint::read(const TensorSpec& tensor) const {
   impl_->mark_used(tensor);
@@ -333,7 +436,8 @@ void Checkpoint::expect_all_used() const {
   const std::lock_guard lock(impl_->mutex);
   std::set<std::size_t> unused;  // of the entries: three canonical tensors may be one
   for (const auto& [name, origin] : impl_->index) {
-    if (!name.ends_with(kFlag) && !impl_->used.contains(name)) unused.insert(origin.entry);
+    if (name.ends_with(kFlag) || impl_->used.contains(name)) continue;
+    if (!impl_->is_scale(name)) unused.insert(origin.entry);
   }
   if (unused.empty()) return;
   std::string list;
@@ -347,13 +451,13 @@ void Checkpoint::expect_all_used() const {
 }
 
 std::uint32_t Checkpoint::fingerprint() const {
-  std::string text = "mimi-model 1\n" + config_text(impl_->config);
+  std::vector<TensorChecksum> tensors;
   for (const auto& [name, shape] : impl_->canonical_shapes()) {
     TensorSpec tensor = {.name = name, .shape = shape, .is_codebook = name.ends_with(kEmbed)};
     if (tensor.is_codebook) tensor.name.resize(name.size() - kEmbed.size());
-    text += tensor_line(name, shape, impl_->checksum(tensor));
+    tensors.push_back({name, shape, impl_->checksum(tensor)});
   }
-  return crc32c(0, std::as_bytes(std::span(text)));
+  return model_fingerprint(impl_->config, tensors);
 }
 
 std::int64_t Checkpoint::parameters() const {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 
 #include "core/config.h"
 #include "core/floats.h"
+#include "kernels/kernels.h"
 
 namespace mimi {
 
@@ -19,14 +21,39 @@ struct TensorSpec {
   std::string name;                 // canonical; of a codebook what is before ".embed"
   std::vector<std::int64_t> shape;  // what it must be
   bool is_codebook = false;
+  // Of weights: what they are packed as and, for int8, how their columns lie. Those are the first
+  // dimension or, with `phases`, the second, and then each has a scale for every phase: value k of
+  // the last dimension counts in phase k % phases.
+  kernels::Dtype dtype = kernels::Dtype::kF32;
+  int phases = 0;
 
   std::int64_t values() const;
+  std::string canonical_name() const;
+};
+
+// A canonical tensor and the CRC32C of its values.
+struct TensorChecksum {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::uint32_t checksum;
+};
+// Checkpoint::fingerprint() of these dimensions and tensors, which are in the order of their names.
+std::uint32_t model_fingerprint(const Config& config, std::span<const TensorChecksum> tensors);
+
+// What convert_model() says of the file that it writes.
+struct Conversion {
+  std::string dtype;          // the only one that a model of the file is computed in
+  std::uint32_t fingerprint;  // of the checkpoint that it was made from
+  std::uint32_t checksum;     // the file's own fingerprint()
 };
 
 // An open checkpoint. The canonical names are Hugging Face's, with one change: a codebook is the
 // single tensor "<prefix>.embed", embed_sum / max(cluster_usage, 1e-5) in float32. A file in
 // Kyutai's layout is renamed on opening; its fused q, k, v are split, and the rows of q and k
 // reordered from interleaved rotary pairs (2i, 2i + 1) to halves (i, i + head_dim / 2).
+//
+// A weight of a converted model may be I8; then "<name>_scale", F32, is what its bytes are times:
+// [columns], or [columns x phases] as in TensorSpec.
 //
 // Every tensor is checked to be finite as it is read. Any number of threads may read at once.
 class Checkpoint {
@@ -47,10 +74,12 @@ class Checkpoint {
 
   const Config& config() const;
   const std::string& name() const;  // the hub's name in a hub's cache, else the folder's or file's
+  const std::string& source() const;  // the file, for messages
+  const std::optional<Conversion>& conversion() const;
 
   // A tensor's values, widened to float32. Throws Error, naming file, tensor, found and expected,
-  // when it is missing, of another shape, not F32, F16 or BF16, or not finite. A codebook is
-  // [codebook_size x codebook_dim]; one that the file has as "<prefix>.embed" is that.
+  // when it is missing, of another shape, not F32, F16, BF16 or I8 with scales, or not finite. A
+  // codebook is [codebook_size x codebook_dim]; one that the file has as "<prefix>.embed" is that.
   Floats read(const TensorSpec& tensor) const;
   // Looks at a tensor as reading does, without keeping its values.
   void check(const TensorSpec& tensor) const;

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,7 +58,7 @@ enum class ModelUse { kBoth, kEncode, kDecode };
 struct ModelOptions {
   std::string isa;  // "portable", "avx2", "avx512", ...; empty: MIMI_ISA, else the best there is
   int threads = 1;  // for packing the weights
-  Dtype dtype = Dtype::kF32;
+  std::optional<Dtype> dtype;  // none: f32, or the one that the model was converted to
   ModelUse use = ModelUse::kBoth;
   int levels = 0;  // only the first so many will be used; 0, or more than there are: all
 };

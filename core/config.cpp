@@ -357,4 +357,16 @@ std::string config_text(const Config& config) {
   return text;
 }
 
+std::string config_json(const Config& config) {
+  nlohmann::ordered_json object = {{"model_type", "mimi"}, {"architectures", {"MimiModel"}}};
+  for (const Dimension& dimension : kDimensions) object[dimension.key] = config.*dimension.member;
+  object["head_dim"] = config.head_dim();
+  object["num_key_value_heads"] = config.num_attention_heads;
+  object["vector_quantization_hidden_dimension"] = config.codebook_dim;
+  object["upsampling_ratios"] = config.upsampling_ratios;
+  object["norm_eps"] = config.norm_eps;
+  object["rope_theta"] = config.rope_theta;
+  return object.dump(2) + "\n";
+}
+
 }  // namespace mimi

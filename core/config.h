@@ -59,4 +59,7 @@ void check_config(const Config& config, const std::string& source);
 // decimal joined by commas, norm_eps and rope_theta as C's "%.17g" prints them.
 std::string config_text(const Config& config);
 
+// A config.json that parse_config() reads as `config`.
+std::string config_json(const Config& config);
+
 }  // namespace mimi

@@ -45,7 +45,8 @@ void CausalConv::load(WeightReader& reader, kernels::Dtype dtype, const std::str
                       const ConvShape& shape, bool has_bias) {
   shape_ = shape;
   const auto [in, out, kernel, stride, dilation] = shape;
-  std::vector<TensorSpec> tensors = {{name + ".weight", {out, in, kernel}}};
+  std::vector<TensorSpec> tensors = {
+      {.name = name + ".weight", .shape = {out, in, kernel}, .dtype = dtype}};
   if (has_bias) tensors.push_back({name + ".bias", {out}});
   const kernels::Packing packing = {reader.packing().table, dtype};
   reader.add(tensors, [this, tensors, packing, &checkpoint = reader.checkpoint()] {
@@ -77,7 +78,10 @@ void TransposedConv::load(WeightReader& reader, const std::string& name, int in_
   in_channels_ = in_channels;
   out_channels_ = out_channels;
   stride_ = stride;
-  const TensorSpec weight = {name + ".weight", {in_channels, out_channels, 2 * stride}};
+  const TensorSpec weight = {.name = name + ".weight",
+                             .shape = {in_channels, out_channels, 2 * stride},
+                             .dtype = reader.packing().dtype,
+                             .phases = stride};
   const TensorSpec bias = {name + ".bias", {out_channels}};
   reader.add({weight, bias},
              [this, weight, bias, packing = reader.packing(), &checkpoint = reader.checkpoint()] {

@@ -47,11 +47,19 @@ void widen(std::span<const std::byte> data, TensorType dtype, std::span<float> v
   assert(dtype != TensorType::kOther);
   if (dtype == TensorType::kF16) return widen_all(data, values, widen_f16);
   if (dtype == TensorType::kBF16) return widen_all(data, values, widen_bf16);
+  if (dtype == TensorType::kInt8) {
+    assert(data.size() == values.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<float>(static_cast<std::int8_t>(data[i]));
+    }
+    return;
+  }
   assert(data.size() == values.size_bytes());
   std::memcpy(values.data(), data.data(), data.size());
 }
 
 std::size_t value_bytes(TensorType dtype) {
+  if (dtype == TensorType::kInt8) return sizeof(std::int8_t);
   return dtype == TensorType::kF32 ? sizeof(float) : sizeof(std::uint16_t);
 }
 

@@ -28,7 +28,8 @@ class Floats {
 
 // F32 that is aligned, as it lies in the file; nothing for other data.
 std::span<const float> view_float32(std::span<const std::byte> data, TensorType dtype);
-// Exactly the values that a file of `dtype` (not kOther) holds; `values` has as many as `data`.
+// Exactly the values that a file of `dtype` (not kOther) holds, of int8 the integers; `values` has
+// as many as `data`.
 void widen(std::span<const std::byte> data, TensorType dtype, std::span<float> values);
 std::size_t value_bytes(TensorType dtype);  // not of kOther
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 
 #include "core/checkpoint.h"
@@ -21,10 +22,40 @@ const kernels::KernelTable& select_table(const ModelOptions& options) {
   }
 }
 
+Dtype choose_dtype(const Checkpoint& checkpoint, const ModelOptions& options) {
+  const std::optional<Conversion>& conversion = checkpoint.conversion();
+  if (!conversion) return options.dtype.value_or(Dtype::kF32);
+  const Dtype only = parse_dtype(conversion->dtype);
+  if (options.dtype.value_or(only) == only) return only;
+  throw Error(checkpoint.source() + ": was converted to " + conversion->dtype +
+              " and is computed in that alone, not in " + std::string(dtype_name(*options.dtype)));
+}
+
+// Of a converted model that of the original, which gives the same bits in that dtype.
+std::uint32_t checked_fingerprint(const Checkpoint& checkpoint) {
+  const std::uint32_t own = checkpoint.fingerprint();
+  if (!checkpoint.conversion()) return own;
+  if (own == checkpoint.conversion()->checksum) return checkpoint.conversion()->fingerprint;
+  throw Error(checkpoint.source() + ": its weights are not those that were written: damaged");
+}
+
 Model load(const Checkpoint& checkpoint, const ModelOptions& options) {
   const kernels::ScopedFloatMode mode;
-  const kernels::Packing packing = {&select_table(options), kernels_dtype(options.dtype)};
-  return Model(std::make_shared<const Model::Impl>(packing, checkpoint, options));
+  const Dtype dtype = choose_dtype(checkpoint, options);
+  WeightReader reader({&select_table(options), kernels_dtype(dtype)}, checkpoint);
+  const auto impl = std::make_shared<Model::Impl>(reader, options);
+  reader.run(options.threads);
+  checkpoint.expect_all_used();
+  const Config& config = checkpoint.config();
+  impl->info = {.name = checkpoint.name(),
+                .fingerprint = checked_fingerprint(checkpoint),
+                .sample_rate = config.sampling_rate,
+                .frame_samples = config.frame_samples(),
+                .levels = config.num_quantizers,
+                .codebook_size = config.codebook_size,
+                .parameters = checkpoint.parameters(),
+                .dtype = dtype};
+  return Model(impl);
 }
 
 double now_seconds() {
@@ -46,19 +77,17 @@ kernels::Dtype kernels_dtype(Dtype dtype) {
   return kernels::Dtype::kInt8;
 }
 
-Model::Impl::Impl(const kernels::Packing& packing, const Checkpoint& checkpoint,
-                  const ModelOptions& options)
-    : table(packing.table), use(options.use) {
-  const Config& config = checkpoint.config();
+Model::Impl::Impl(WeightReader& reader, const ModelOptions& options)
+    : table(reader.packing().table), use(options.use) {
+  const Config& config = reader.checkpoint().config();
   const int hidden = config.hidden_size;
   const bool encodes = use != ModelUse::kDecode, decodes = use != ModelUse::kEncode;
   levels = options.levels == 0 ? config.num_quantizers
                                : std::clamp(options.levels, 1, config.num_quantizers);
-  WeightReader reader(packing, checkpoint);
   reader.keep(encodes);
   encoder.emplace(reader);
   encoder_transformer.emplace(reader, "encoder_transformer");
-  downsample.load(reader, packing.at_least_bf16().dtype, "downsample.conv",
+  downsample.load(reader, reader.packing().at_least_bf16().dtype, "downsample.conv",
                   {.in_channels = hidden, .out_channels = hidden, .kernel = 4, .stride = 2},
                   /*has_bias=*/false);
   quantizer.emplace(reader, QuantizerUse{encodes, decodes, levels});
@@ -66,16 +95,6 @@ Model::Impl::Impl(const kernels::Packing& packing, const Checkpoint& checkpoint,
   upsample.emplace(reader);
   decoder_transformer.emplace(reader, "decoder_transformer");
   decoder.emplace(reader);
-  reader.run(options.threads);
-  checkpoint.expect_all_used();
-  info = {.name = checkpoint.name(),
-          .fingerprint = checkpoint.fingerprint(),
-          .sample_rate = config.sampling_rate,
-          .frame_samples = config.frame_samples(),
-          .levels = config.num_quantizers,
-          .codebook_size = config.codebook_size,
-          .parameters = checkpoint.parameters(),
-          .dtype = options.dtype};
 }
 
 void check_use(const Model& model, ModelUse use, int levels) {

@@ -14,7 +14,8 @@
 namespace mimi {
 
 struct Model::Impl {
-  Impl(const kernels::Packing& packing, const Checkpoint& checkpoint, const ModelOptions& options);
+  // Adds all weights to `reader`, whose run() fills them; `info` is left to the caller.
+  Impl(WeightReader& reader, const ModelOptions& options);
 
   const kernels::KernelTable* table;
   ModelInfo info;

@@ -25,6 +25,7 @@ constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 // What keeps a hostile header's memory in bounds; a Mimi has a few hundred tensors of rank 1 to 3.
 constexpr std::size_t kMaxTensors = 65'536;
 constexpr std::size_t kMaxRank = 8;
+constexpr std::size_t kMaxMetadata = 16, kMaxMetadataLength = 64;
 
 struct DtypeInfo {
   std::string_view name;
@@ -43,7 +44,7 @@ constexpr std::array kDtypes = {
     DtypeInfo{"U32", 4},
     DtypeInfo{"I16", 2},
     DtypeInfo{"U16", 2},
-    DtypeInfo{"I8", 1},
+    DtypeInfo{"I8", 1, TensorType::kInt8},
     DtypeInfo{"U8", 1},
     DtypeInfo{"BOOL", 1},
     DtypeInfo{"F8_E4M3", 1},
@@ -64,6 +65,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   explicit HeaderReader(const std::string& source) : source_(source) {}
 
   std::vector<HeaderEntry> take() { return std::move(entries_); }
+  std::map<std::string, std::string> take_metadata() { return std::move(metadata_); }
 
   bool null() override { return unexpected("null"); }
   bool boolean(bool) override { return unexpected("a boolean"); }
@@ -81,7 +83,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool string(string_t& value) override {
-    if (place_ == Place::kMetadata) return true;
+    if (place_ == Place::kMetadata) return keep_metadata(value);
     if (place_ != Place::kTensor || key_ != "dtype") return unexpected("a string");
     if (entries_.back().dtype) fail(" is given twice");
     entries_.back().dtype = std::move(value);
@@ -153,6 +155,13 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
     throw Error(source_ + ": header: tensor " + quote(entries_.back().name) + ": " + what +
                 " is missing");
   }
+  bool keep_metadata(std::string& value) {
+    if (!key_.starts_with("mimi.")) return true;
+    if (metadata_.size() == kMaxMetadata) fail(" is one more than the 16 of mimi allowed");
+    if (value.size() > kMaxMetadataLength) fail(" is longer than 64 bytes");
+    metadata_[key_] = std::move(value);
+    return true;
+  }
   bool unexpected(const std::string& what) const {
     if (place_ == Place::kStart) throw Error(source_ + ": header is " + what + ", not an object");
     fail(" holds " + what);
@@ -160,6 +169,7 @@ class HeaderReader : public nlohmann::json_sax<nlohmann::json> {
 
   const std::string& source_;
   std::vector<HeaderEntry> entries_;
+  std::map<std::string, std::string> metadata_;
   std::vector<std::uint64_t>* numbers_ = nullptr;  // the list being read
   std::string key_;
   Place place_ = Place::kStart;
@@ -186,10 +196,12 @@ std::span<const std::byte> header_bytes(std::span<const std::byte> bytes,
   return header;
 }
 
-std::vector<HeaderEntry> read_header(std::span<const std::byte> header, const std::string& source) {
+std::vector<HeaderEntry> read_header(std::span<const std::byte> header, const std::string& source,
+                                     std::map<std::string, std::string>* metadata) {
   const auto* const text = reinterpret_cast<const char*>(header.data());
   HeaderReader reader(source);
   nlohmann::json::sax_parse(text, text + header.size(), &reader);
+  if (metadata != nullptr) *metadata = reader.take_metadata();
   return reader.take();
 }
 
@@ -268,12 +280,13 @@ void check_cover(std::span<const TensorEntry> entries, std::span<const std::byte
 }  // namespace
 
 std::vector<TensorEntry> parse_safetensors(std::span<const std::byte> bytes,
-                                           const std::string& source) {
+                                           const std::string& source,
+                                           std::map<std::string, std::string>* metadata) {
   const std::span<const std::byte> header = header_bytes(bytes, source);
   const std::span<const std::byte> data = bytes.subspan(sizeof(std::uint64_t) + header.size());
 
   std::vector<TensorEntry> entries;
-  for (const HeaderEntry& entry : read_header(header, source)) {
+  for (const HeaderEntry& entry : read_header(header, source, metadata)) {
     entries.push_back(make_entry(entry, data, source));
   }
   std::ranges::sort(entries, {}, &TensorEntry::name);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,7 +12,7 @@
 
 namespace mimi {
 
-enum class TensorType { kF32, kF16, kBF16, kOther };
+enum class TensorType { kF32, kF16, kBF16, kInt8, kOther };
 
 struct TensorEntry {
   std::string name;
@@ -23,8 +24,10 @@ struct TensorEntry {
 
 // The tensors of a whole file's `bytes`, in the order of their names' bytes; each entry's data lies
 // in `bytes`. Throws Error, naming `source`, where the file departs from the format: it may hold
-// nothing that no tensor has, nor bytes that two have.
+// nothing that no tensor has, nor bytes that two have. Of the metadata, `metadata` takes what
+// begins with "mimi.".
 std::vector<TensorEntry> parse_safetensors(std::span<const std::byte> bytes,
-                                           const std::string& source);
+                                           const std::string& source,
+                                           std::map<std::string, std::string>* metadata = nullptr);
 
 }  // namespace mimi

@@ -36,7 +36,10 @@ void load_norm(WeightReader& reader, const std::string& name, int size, LayerNor
 void load_linear(WeightReader& reader, const std::vector<std::string>& names, int depth,
                  int columns, PackedMatrix& matrix) {
   std::vector<TensorSpec> tensors;
-  for (const std::string& name : names) tensors.push_back({name + ".weight", {columns, depth}});
+  for (const std::string& name : names) {
+    tensors.push_back(
+        {.name = name + ".weight", .shape = {columns, depth}, .dtype = reader.packing().dtype});
+  }
   reader.add(tensors, [tensors, depth, columns, &matrix, packing = reader.packing(),
                        &checkpoint = reader.checkpoint()] {
     const auto parts = static_cast<int>(tensors.size());

@@ -14,6 +14,12 @@ void WeightReader::add(std::vector<TensorSpec> tensors, std::function<void()> pa
   parts_.push_back({std::move(tensors), std::move(pack)});
 }
 
+std::vector<TensorSpec> WeightReader::tensors() const {
+  std::vector<TensorSpec> all;
+  for (const Part& part : parts_) all.insert(all.end(), part.tensors.begin(), part.tensors.end());
+  return all;
+}
+
 void WeightReader::read(const Part& part) const {
   if (part.pack) part.pack();
   for (const TensorSpec& tensor : part.tensors) {

@@ -26,6 +26,8 @@ class WeightReader {
   // `pack` reads the tensors and fills what it refers to, which must stay in its place until run()
   // has returned. Where nothing is kept, it is not called.
   void add(std::vector<TensorSpec> tensors, std::function<void()> pack);
+  // Of all that was added.
+  std::vector<TensorSpec> tensors() const;
   // Does what was added, on that many threads. Which error is thrown does not depend on them: that
   // of the part that was added first.
   void run(int threads);

@@ -37,10 +37,7 @@ struct Packing {
 
 // Weights of depth x columns, packed for one KernelTable and Dtype into panels that lie one after
 // the other, each [taps * steps][its width]; columns beyond the last are zero, and so are the
-// values that fill a tap's last step. Of f32, bf16 rounds the weights to nearest even. int8 divides
-// each column by a scale, its largest magnitude / 127 rounded up to 16 significant bits, and rounds
-// to nearest even: so bytes times their scale are exact in f32, and packing those again gives the
-// same bytes and scale.
+// values that fill a tap's last step. Of f32, they become bf16 or int8 as low_precision.h says.
 class PackedMatrix {
  public:
   PackedMatrix() = default;

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "kernels/gemm.h"
+#include "kernels/low_precision.h"
 
 namespace mimi::kernels {
 namespace {
@@ -17,17 +18,6 @@ constexpr int kBlockColumns = 4;
 
 using Words = std::uint32_t[kBlockSteps];  // what a column has of a block
 using Quad [[gnu::vector_size(16)]] = std::uint32_t;
-
-std::uint32_t bf16_bits(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
-}
-
-// 16 significant bits or fewer, not below x.
-float rounded_up(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
-  return std::bit_cast<float>((bits + 0xFF) & 0xFFFFFF00U);
-}
 
 // Values of a column as each type of source holds them.
 struct F32Source {
@@ -66,7 +56,7 @@ struct Column {
   // What packing in int8 divides by. A scale that the source has is such a one already.
   float int8_scale() const {
     if constexpr (Source::kType == Dtype::kInt8) return scale;
-    return rounded_up(largest_magnitude() / 127.0f);
+    return kernels::int8_scale(largest_magnitude());
   }
 
   float largest_magnitude() const {
@@ -131,7 +121,7 @@ struct ToBf16 {
     gather(column, tap, depth, count, values);
     const auto half = [&](int i) {
       if constexpr (Source::kType == Dtype::kBf16) return std::uint32_t{values[i]};
-      return bf16_bits(column.widen(values[i]));
+      return std::uint32_t{bf16_bits(column.widen(values[i]))};
     };
     for (int i = 0; i < kBlockSteps; ++i) words[i] = half(2 * i) | half(2 * i + 1) << 16;
   }
@@ -143,7 +133,6 @@ struct ToInt8 {
   template <typename Source>
   static std::int32_t convert(const Column<Source>& column, int tap, int depth, int count,
                               float scale, Words words) {
-    const float divisor = scale > 0 ? scale : 1.0f;  // a column of zeros is divided by anything
     typename Source::Value values[4 * kBlockSteps];
     gather(column, tap, depth, count, values);
     std::int32_t bytes[4 * kBlockSteps];
@@ -151,10 +140,7 @@ struct ToInt8 {
       if constexpr (Source::kType == Dtype::kInt8) {
         bytes[i] = std::int32_t{values[i]};  // signed
       } else {
-        // Added to this, a value within 127 either side is rounded to nearest even.
-        constexpr float kRounder = 0x1.8p23f;
-        const float rounded = column.widen(values[i]) / divisor + kRounder;
-        bytes[i] = std::bit_cast<std::int32_t>(rounded) - std::bit_cast<std::int32_t>(kRounder);
+        bytes[i] = int8_value(column.widen(values[i]), scale);
       }
     }
     for (int i = 0; i < kBlockSteps; ++i) {

@@ -85,11 +85,11 @@ class Usage(CliTest):
     def test_help(self):
         overview = self.mimi("--help", out=None)
         self.assertIn(b"mimi roundtrip speech.wav out.wav", overview)
-        commands = re.findall(r"^  (\w+)", re.search(r"Commands:\n((  .*\n)+)", overview.decode())[1],
+        commands = re.findall(r"^  ([\w-]+)", re.search(r"Commands:\n((  .*\n)+)", overview.decode())[1],
                               re.MULTILINE)
         self.assertEqual(commands, ["encode", "decode", "roundtrip", "bench", "eval", "plot", "info",
                                     "tokenize", "merge", "verify", "detokenize", "test", "cut",
-                                    "cat", "repair", "convert"])
+                                    "cat", "repair", "convert", "convert-model"])
         for command in commands:
             with self.subTest(command):
                 text = self.mimi(command, "--help", out=None).decode()
@@ -301,6 +301,35 @@ class Roundtrip(CliTest):
         out = self.mimi("roundtrip", "-q", "--raw", "s16", "--rate", "16000", "-", stdin=sound,
                         out=None)
         self.assertEqual(len(out), len(sound))
+
+
+class ConvertModel(CliTest):
+    MODEL = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-kyutai")
+
+    def test_gives_the_codes_of_its_dtype(self):
+        for dtype in ("bf16", "int8"):
+            self.mimi("convert-model", self.MODEL, dtype, "--dtype", dtype)
+            self.mimi("encode", "-q", FLAC, "-o", f"a.{dtype}.mimi", "--dtype", dtype,
+                      "--model", self.MODEL)
+            # Under the same name, which the file holds.
+            os.makedirs(self.path(f"in-{dtype}"))
+            os.rename(self.path(dtype), self.path(f"in-{dtype}/tiny-kyutai"))
+            self.mimi("encode", "-q", FLAC, "-o", f"b.{dtype}.mimi", "--model",
+                      f"in-{dtype}/tiny-kyutai")
+            self.assertEqual(self.get(f"a.{dtype}.mimi"), self.get(f"b.{dtype}.mimi"))
+
+    def test_refusals(self):
+        self.fails("convert-model", self.MODEL, "out", code=2,
+                   err="convert-model needs --dtype bf16 or --dtype int8")
+        self.mimi("convert-model", self.MODEL, "out", "--dtype", "int8")
+        before = self.get("out/model.safetensors")
+        self.fails("convert-model", self.MODEL, "out", "--dtype", "bf16",
+                   err="out/config.json: already exists; -f overwrites it")
+        self.assertEqual(self.get("out/model.safetensors"), before)
+        self.mimi("convert-model", self.MODEL, "out", "--dtype", "bf16", "-f")
+        self.fails("encode", FLAC, "--model", "out", "--dtype", "int8",
+                   err="out/model.safetensors: was converted to bf16 and is computed in that "
+                       "alone, not in int8")
 
 
 class Info(CliTest):

@@ -8,7 +8,7 @@ import unittest
 MIMI = os.environ["MIMI_BIN"]
 COMPLETIONS = os.path.join(os.environ["MIMI_SOURCE_DIR"], "completions")
 COMMANDS = ("encode", "decode", "roundtrip", "bench", "eval", "plot", "info", "tokenize", "merge", "verify",
-            "detokenize", "test", "cut", "cat", "repair", "convert")
+            "detokenize", "test", "cut", "cat", "repair", "convert", "convert-model")
 
 BASH = """
 source "$1/mimi.bash"
@@ -79,7 +79,7 @@ class Completions(unittest.TestCase):
     def test_commands(self):
         self.assertEqual(bash(""), set(COMMANDS))
         self.assertEqual(fish("''"), set(COMMANDS))
-        self.assertEqual(re.findall(r"(\w+)\\:", zsh("")), list(COMMANDS))
+        self.assertEqual(re.findall(r"([\w-]+)\\:", zsh("")), list(COMMANDS))
 
     def test_values(self):
         windows = {"offline", "moshi-streaming", "rust"}
