@@ -26,6 +26,17 @@ install(PROGRAMS scripts/slurm/tokenize.sbatch DESTINATION ${CMAKE_INSTALL_DOCDI
 
 if(MIMI_BUILD_CLI)
   install(TARGETS mimi)
+  # What the program was made of.
+  add_custom_command(
+    OUTPUT mimi.spdx.json
+    COMMAND
+      ${PROJECT_SOURCE_DIR}/scripts/make_sbom.sh ${PROJECT_VERSION} ${CMAKE_CXX_COMPILER}
+      $<TARGET_FILE:mimi> ${MIMI_JSON_INCLUDE_DIR}/nlohmann/json.hpp
+      ${MIMI_CLI11_INCLUDE_DIR}/CLI/CLI.hpp > mimi.spdx.json
+    DEPENDS mimi scripts/make_sbom.sh
+    VERBATIM)
+  add_custom_target(sbom ALL DEPENDS mimi.spdx.json)
+  install(FILES ${PROJECT_BINARY_DIR}/mimi.spdx.json DESTINATION ${CMAKE_INSTALL_DOCDIR})
   install(FILES man/mimi.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   install(FILES completions/mimi.bash RENAME mimi
           DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What `cmake --install` and cpack give: complete, movable, and usable by other programs."""
+import json
 import os
 import re
 import shutil
@@ -31,6 +32,7 @@ FILES = {
     "share/doc/mimi/LICENSE-MIT",
     "share/doc/mimi/README.md",
     "share/doc/mimi/examples/tokenize.sbatch",
+    "share/doc/mimi/mimi.spdx.json",
     "share/fish/vendor_completions.d/mimi.fish",
     "share/man/man1/mimi.1",
     "share/zsh/site-functions/_mimi",
@@ -119,6 +121,19 @@ class DebianPackage(unittest.TestCase):
         )
         depends = {entry.split()[0] for entry in fields["Depends"].split(",")}
         self.assertLessEqual({"libc6", "libcairo2", "libkissfft-float131", "libsndfile1", "libsamplerate0", "libstdc++6"}, depends)
+        self.assertLessEqual(depends, self.linked_packages())
+
+    @staticmethod
+    def linked_packages():
+        """As the bill of materials tells them."""
+        with open(os.path.join(BUILD, "mimi.spdx.json"), encoding="utf-8") as file:
+            bill = json.load(file)
+        names = {package["SPDXID"]: package["name"] for package in bill["packages"]}
+        return {
+            names[relation["relatedSpdxElement"]]
+            for relation in bill["relationships"]
+            if relation["relationshipType"] == "DYNAMIC_LINK"
+        }
 
     def test_contents(self):
         tree = os.path.join(self.folder, "tree")
