@@ -19,8 +19,8 @@ namespace {
 
 constexpr const char* kExamples =
     "  mimi convert-model kyutai/mimi mimi-int8 --dtype int8\n"
-    "  mimi encode --model mimi-int8 speech.flac     loads faster; the codes are those of\n"
-    "                                                --model kyutai/mimi --dtype int8\n";
+    "  mimi encode --model mimi-int8 speech.flac     to the codes of --model kyutai/mimi\n"
+    "                                                --dtype int8\n";
 
 struct ConvertModelOptions {
   std::string input, output;
@@ -64,7 +64,7 @@ int run_convert_model(const ConvertModelOptions& options, const CommonOptions& c
 void add_convert_model(CLI::App& app, const CommonOptions& common, Command& chosen) {
   auto options = std::make_shared<ConvertModelOptions>();
   CLI::App* command = app.add_subcommand(
-      "convert-model", "Write a model's weights in bf16 or int8, to load faster.");
+      "convert-model", "Write a model's weights in bf16 or int8.");
   command->footer(kExamples);
   command->add_option("IN", options->input, "as for --model")->required();
   command->add_option("OUT", options->output, "folder to make")->required();
