@@ -1,4 +1,5 @@
-// Preloaded into a program, makes one of its calls to the system or the allocator go wrong.
+// Preloaded into a program, makes one of its calls to the system or the allocator go wrong. Calls
+// that libraries make as they are loaded do not count: no program can help what becomes of those.
 //
 //   MIMI_FAULT=read:7:fail      the 7th read() fails, with the error that a bad disk gives
 //   MIMI_FAULT=write:7:short    the 7th write() writes one byte
@@ -33,6 +34,7 @@ constexpr std::array<const char*, kCalls> kNames = {"read", "write",   "pwrite",
 enum class Mode { kNone, kFail, kShort, kInterrupt, kStop, kTruncate };
 
 std::array<std::atomic<long>, kCalls> g_counts;
+std::atomic<bool> g_is_loaded = false;  // and the program's own code runs
 
 struct Plan {
   int call = -1;
@@ -66,6 +68,7 @@ Plan parse_plan() {
 // Counts a call and says what is to happen to it.
 Mode next(Call call) {
   static const Plan plan = parse_plan();
+  if (!g_is_loaded) return Mode::kNone;
   const long number = ++g_counts[call];
   if (call != plan.call || number != plan.number) return Mode::kNone;
   if (plan.mode == Mode::kStop) raise(SIGSTOP);
@@ -99,6 +102,14 @@ struct CountsAtEnd {
 }  // namespace
 
 extern "C" {
+
+// Where a program begins, with its static objects.
+int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*init)(),
+                      void (*fini)(), void (*rtld_fini)(), void* stack_end) {
+  const auto original = real<decltype(&__libc_start_main)>("__libc_start_main");
+  g_is_loaded = true;
+  return original(main, argc, argv, init, fini, rtld_fini, stack_end);
+}
 
 ssize_t read(int fd, void* data, std::size_t size) {
   static const auto original = real<ssize_t (*)(int, void*, std::size_t)>("read");
