@@ -44,6 +44,8 @@ struct TensorValues {
   std::size_t count = 0;
   std::span<const float> view;
   std::function<void(std::size_t first, std::span<float> values)> make;  // where there is no view
+  // Of I8, the bytes and the scales: known to be finite.
+  std::vector<std::span<const std::byte>> stored;
 };
 
 // Of rows of q or k for rotary pairs (2i, 2i + 1), those for pairs (i, i + head_dim / 2) in every
@@ -134,6 +136,7 @@ struct Checkpoint::Impl {
   // and keeps their checksum.
   void look_at(std::string_view tensor, const TensorValues& values, float* kept);
   Floats read(const TensorSpec& tensor);
+  Weights read_weights(const TensorSpec& tensor);
   std::map<std::string, Shape> canonical_shapes() const;
   std::uint32_t checksum(const TensorSpec& tensor);
   void mark_used(const TensorSpec& tensor);
@@ -161,7 +164,8 @@ TensorValues Checkpoint::Impl::values(std::string_view tensor,
     data = data.subspan(third * (static_cast<std::size_t>(origin.part) - 1), third);
   }
   const TensorType dtype = entry.dtype;
-  TensorValues values = {.count = data.size() / value_bytes(dtype), .view = {}, .make = {}};
+  TensorValues values = {
+      .count = data.size() / value_bytes(dtype), .view = {}, .make = {}, .stored = {}};
   if (origin.part == TensorPart::kQuery || origin.part == TensorPart::kKey) {
     values.make = [this, data, dtype](std::size_t first, std::span<float> made) {
       widen_as_halves(data, dtype, config, first, made);
@@ -196,6 +200,10 @@ TensorValues Checkpoint::Impl::scaled_values(std::string_view tensor,
   std::vector<float> scales(static_cast<std::size_t>(columns * phases));
   widen(scale.data, scale.dtype, scales);
   check_finite(scale_name, scales, 0);
+  const auto most = std::ranges::max(scales, {}, [](float s) { return std::abs(s); });
+  if (!std::isfinite(127 * most)) {
+    fail(scale_name, " holds " + std::to_string(most) + ", which makes values that are not finite");
+  }
   const std::size_t count = entry.data.size();
   // Values that lie together: those of a column or, with phases, of one of its input channels.
   const std::size_t run = by_phases ? static_cast<std::size_t>(shape[2])
@@ -211,7 +219,7 @@ TensorValues Checkpoint::Impl::scaled_values(std::string_view tensor,
       made = made.subspan(values.size());
     }
   };
-  return {.count = count, .view = {}, .make = make};
+  return {.count = count, .view = {}, .make = make, .stored = {entry.data, scale.data}};
 }
 
 bool Checkpoint::Impl::is_scale(std::string_view tensor) const {
@@ -281,7 +289,7 @@ TensorValues Checkpoint::Impl::codebook_values(std::string_view prefix) const {
       first += count;
     }
   };
-  return {.count = sums.count, .view = {}, .make = make};
+  return {.count = sums.count, .view = {}, .make = make, .stored = {}};
 }
 
 TensorValues Checkpoint::Impl::values(const TensorSpec& tensor) const {
@@ -298,7 +306,10 @@ void Checkpoint::Impl::look_at(std::string_view tensor, const TensorValues& valu
   constexpr std::size_t kBlock = 4096;  // every look at it finds it in the first-level cache
   std::array<float, kBlock> room;       // NOLINT(*-member-init): filled below
   std::uint32_t checksum = 0;
+  for (const std::span<const std::byte> bytes : values.stored) checksum = crc32c(checksum, bytes);
+  const bool is_summed = is_known || !values.stored.empty();
   for (std::size_t begin = 0; begin < values.count; begin += kBlock) {
+    if (is_summed && kept == nullptr) break;
     const std::size_t size = std::min(kBlock, values.count - begin);
     std::span<const float> block;
     if (values.view.empty()) {
@@ -308,7 +319,7 @@ void Checkpoint::Impl::look_at(std::string_view tensor, const TensorValues& valu
     } else {
       block = values.view.subspan(begin, size);
     }
-    if (is_known) continue;
+    if (is_summed) continue;
     check_finite(tensor, block, begin);
     checksum = crc32c(checksum, std::as_bytes(block));
   }
@@ -326,6 +337,30 @@ Floats Checkpoint::Impl::read(const TensorSpec& tensor) {
   auto kept = std::make_unique_for_overwrite<float[]>(found.count);
   look_at(canonical, found, kept.get());
   return {std::move(kept), found.count};
+}
+
+Weights Checkpoint::Impl::read_weights(const TensorSpec& tensor) {
+  Weights weights;
+  const auto found = index.find(tensor.name);
+  const TensorEntry* const entry = found == index.end() ? nullptr : &entries[found->second.entry];
+  const bool is_half = entry != nullptr && entry->dtype == TensorType::kBF16 &&
+                       reinterpret_cast<std::uintptr_t>(entry->data.data()) % 2 == 0;
+  const bool is_bytes = entry != nullptr && entry->dtype == TensorType::kInt8;
+  if (!conversion || !(is_half || is_bytes)) {
+    weights.floats = read(tensor);
+    weights.data = weights.floats.view().data();
+    return weights;
+  }
+  const TensorValues looked_at = values(tensor);
+  look_at(tensor.canonical_name(), looked_at, nullptr);
+  weights.data = entry->data.data();
+  weights.dtype = is_half ? kernels::Dtype::kBf16 : kernels::Dtype::kInt8;
+  if (is_bytes) {
+    const std::span<const std::byte> scales = looked_at.stored.back();
+    weights.scales.resize(scales.size() / sizeof(float));
+    widen(scales, TensorType::kF32, weights.scales);
+  }
+  return weights;
 }
 
 std::map<std::string, Shape> Checkpoint::Impl::canonical_shapes() const {
@@ -412,6 +447,11 @@ const std::optional<Conversion>& Checkpoint::conversion() const { return impl_->
 Floats Checkpoint::read(const TensorSpec& tensor) const {
   impl_->mark_used(tensor);
   return impl_->read(tensor);
+}
+
+Weights Checkpoint::read_weights(const TensorSpec& tensor) const {
+  impl_->mark_used(tensor);
+  return impl_->read_weights(tensor);
 }
 
 void Checkpoint::check(const TensorSpec& tensor) const {

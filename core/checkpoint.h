@@ -81,6 +81,9 @@ class Checkpoint {
   // when it is missing, of another shape, not F32, F16, BF16 or I8 with scales, or not finite. A
   // codebook is [codebook_size x codebook_dim]; one that the file has as "<prefix>.embed" is that.
   Floats read(const TensorSpec& tensor) const;
+  // The same, but BF16 and I8 stay what they are where the checkpoint was converted: then its
+  // models are computed in that.
+  Weights read_weights(const TensorSpec& tensor) const;
   // Looks at a tensor as reading does, without keeping its values.
   void check(const TensorSpec& tensor) const;
   // Gives back the memory that the file's pages of a tensor take in this process. Values that were
@@ -95,7 +98,8 @@ class Checkpoint {
   // the same values in F32. It is the CRC32C of an ASCII text: the line "mimi-model 1", the lines
   // of config_text(), then for each canonical tensor, in ascending order of the names' bytes,
   //   tensor <name> <shape, joined by commas> <CRC32C of the values, 8 lower-case hex digits>
-  // where the values are little-endian float32, row by row. Every line ends in "\n". Codebooks'
+  // where the values are little-endian float32, row by row; of I8, the bytes and then the scales.
+  // Every line ends in "\n". Codebooks'
   // "initialized" flags are left out. Tensors read before cost nothing; the others are read now.
   std::uint32_t fingerprint() const;
 

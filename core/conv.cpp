@@ -50,17 +50,19 @@ void CausalConv::load(WeightReader& reader, kernels::Dtype dtype, const std::str
   if (has_bias) tensors.push_back({name + ".bias", {out}});
   const kernels::Packing packing = {reader.packing().table, dtype};
   reader.add(tensors, [this, tensors, packing, &checkpoint = reader.checkpoint()] {
-    const Floats weight = checkpoint.read(tensors[0]);
+    const Weights weight = checkpoint.read_weights(tensors[0]);
     const Floats bias = tensors.size() > 1 ? checkpoint.read(tensors[1]) : Floats();
     weights_ =
         kernels::PackedMatrix(packing,
-                              {.data = weight.view().data(),
+                              {.data = weight.data,
                                .tap_step = 1,
                                .depth_step = shape_.kernel,
                                .column_step = std::ptrdiff_t{shape_.in_channels} * shape_.kernel,
                                .taps = shape_.kernel,
                                .depth = shape_.in_channels,
-                               .columns = shape_.out_channels},
+                               .columns = shape_.out_channels,
+                               .type = weight.dtype,
+                               .scales = weight.first_scale()},
                               bias.view());
   });
 }
@@ -85,28 +87,41 @@ void TransposedConv::load(WeightReader& reader, const std::string& name, int in_
   const TensorSpec bias = {name + ".bias", {out_channels}};
   reader.add({weight, bias},
              [this, weight, bias, packing = reader.packing(), &checkpoint = reader.checkpoint()] {
-               pack(packing, checkpoint.read(weight), checkpoint.read(bias));
+               pack(packing, checkpoint.read_weights(weight), checkpoint.read(bias));
              });
+}
+
+void TransposedConv::pack(const kernels::Packing& packing, const Weights& weight,
+                          const Floats& bias) {
+  for (int j = 0; j < stride_; ++j) {
+    phases_.emplace_back(packing, 2, in_channels_, out_channels_).set_bias(bias.view());
+  }
+  switch (weight.dtype) {
+    case kernels::Dtype::kF32:
+      return pack_values<float>(weight);
+    case kernels::Dtype::kBf16:
+      return pack_values<std::uint16_t>(weight);
+    case kernels::Dtype::kInt8:
+      return pack_values<std::int8_t>(weight);
+  }
 }
 
 // Some columns at a time are brought into an order in which each phase's lie together: in the file
 // a phase has two values of a line, and far from the next.
-void TransposedConv::pack(const kernels::Packing& packing, const Floats& weight,
-                          const Floats& bias) {
+template <typename T>
+void TransposedConv::pack_values(const Weights& weight) {
   constexpr int kColumns = 16;
   const int kernel = 2 * stride_;
-  for (int j = 0; j < stride_; ++j) {
-    phases_.emplace_back(packing, 2, in_channels_, out_channels_).set_bias(bias.view());
-  }
   // A line more, since rows a multiple of 4 KB apart would fall into one set of the cache.
   const std::ptrdiff_t row_step = in_channels_ + kernels::kLanes;
-  std::vector<float> rows(static_cast<std::size_t>(kColumns * kernel * row_step));
+  std::vector<T> rows(static_cast<std::size_t>(kColumns * kernel * row_step));
   for (int first = 0; first < out_channels_; first += kColumns) {
     const int columns = std::min(kColumns, out_channels_ - first);
-    const float* from = weight.view().data() + std::ptrdiff_t{first} * kernel;
+    const T* from = static_cast<const T*>(weight.data) + std::ptrdiff_t{first} * kernel;
     transpose(from, in_channels_, std::ptrdiff_t{out_channels_} * kernel, columns * kernel,
               rows.data(), row_step);
     for (int j = 0; j < stride_; ++j) {
+      const float* const scales = weight.first_scale();
       phases_[static_cast<std::size_t>(j)].set_columns(
           first, {.data = rows.data() + (j + stride_) * row_step,
                   .tap_step = -stride_ * row_step,
@@ -114,7 +129,10 @@ void TransposedConv::pack(const kernels::Packing& packing, const Floats& weight,
                   .column_step = kernel * row_step,
                   .taps = 2,
                   .depth = in_channels_,
-                  .columns = columns});
+                  .columns = columns,
+                  .type = weight.dtype,
+                  .scales = scales ? scales + std::ptrdiff_t{first} * stride_ + j : nullptr,
+                  .scale_step = stride_});
     }
   }
 }

@@ -63,7 +63,9 @@ class TransposedConv {
   void run(int threads, std::span<const Item> items, int rows) const;
 
  private:
-  void pack(const kernels::Packing& packing, const Floats& weight, const Floats& bias);
+  void pack(const kernels::Packing& packing, const Weights& weight, const Floats& bias);
+  template <typename T>
+  void pack_values(const Weights& weight);
 
   int in_channels_ = 0, out_channels_ = 0, stride_ = 0;
   std::vector<kernels::PackedMatrix> phases_;  // one for each j

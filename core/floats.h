@@ -4,8 +4,10 @@
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "core/safetensors.h"
+#include "kernels/kernels.h"
 
 namespace mimi {
 
@@ -24,6 +26,16 @@ class Floats {
  private:
   std::unique_ptr<float[]> owned_;
   std::span<const float> view_;
+};
+
+// A weight for products that take it as the file holds it, row by row.
+struct Weights {
+  const void* data = nullptr;  // floats, bf16's upper halves of them, or bytes
+  kernels::Dtype dtype = kernels::Dtype::kF32;
+  std::vector<float> scales;  // of bytes: [columns x phases], as in TensorSpec
+  Floats floats;              // what `data` is in, unless it is the mapped file
+
+  const float* first_scale() const { return scales.empty() ? nullptr : scales.data(); }
 };
 
 // F32 that is aligned, as it lies in the file; nothing for other data.

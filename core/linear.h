@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "core/floats.h"
 #include "kernels/gemm.h"
 
 namespace mimi {
@@ -15,6 +16,14 @@ inline kernels::WeightLayout linear_layout(std::span<const float> weights, int d
           .taps = 1,
           .depth = depth,
           .columns = columns};
+}
+
+inline kernels::WeightLayout linear_layout(const Weights& weights, int depth, int columns) {
+  kernels::WeightLayout layout = linear_layout(std::span<const float>(), depth, columns);
+  layout.data = weights.data;
+  layout.type = weights.dtype;
+  layout.scales = weights.first_scale();
+  return layout;
 }
 
 }  // namespace mimi

@@ -56,7 +56,6 @@ struct ScalePlaces {
   std::int64_t run;  // values in a row that are of one column
 };
 
-// Each returns what the stored tensors stand for in `values`.
 std::vector<StoredTensor> store_f32(const TensorSpec& tensor, std::span<const float> values) {
   StoredTensor stored = {tensor.canonical_name(), "F32", tensor.shape, {}};
   stored.data.resize(values.size_bytes());
@@ -64,6 +63,7 @@ std::vector<StoredTensor> store_f32(const TensorSpec& tensor, std::span<const fl
   return {std::move(stored)};
 }
 
+// `values` become what is stored.
 std::vector<StoredTensor> store_bf16(const TensorSpec& tensor, std::span<float> values) {
   StoredTensor stored = {tensor.canonical_name(), "BF16", tensor.shape, {}};
   for (float& x : values) {
@@ -74,7 +74,7 @@ std::vector<StoredTensor> store_bf16(const TensorSpec& tensor, std::span<float> 
   return {std::move(stored)};
 }
 
-std::vector<StoredTensor> store_int8(const TensorSpec& tensor, std::span<float> values) {
+std::vector<StoredTensor> store_int8(const TensorSpec& tensor, std::span<const float> values) {
   const ScalePlaces places(tensor);
   std::vector<float> scales(static_cast<std::size_t>(places.columns * places.phases));
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -88,17 +88,15 @@ std::vector<StoredTensor> store_int8(const TensorSpec& tensor, std::span<float> 
     append(scale, stored[1].data);
   }
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const float scale = scales[places.of(i)];
-    const std::int32_t value = kernels::int8_value(values[i], scale);
+    const std::int32_t value = kernels::int8_value(values[i], scales[places.of(i)]);
     append(static_cast<std::int8_t>(value), stored[0].data);
-    values[i] = static_cast<float>(value) * scale;
   }
   return stored;
 }
 
 struct Converted {
   std::vector<StoredTensor> stored;
-  std::uint32_t checksum;  // of the values that it stands for
+  std::uint32_t checksum;  // as in Checkpoint::fingerprint()
 };
 
 Converted convert(const Checkpoint& checkpoint, const TensorSpec& tensor) {
@@ -108,7 +106,12 @@ Converted convert(const Checkpoint& checkpoint, const TensorSpec& tensor) {
   std::vector<StoredTensor> stored;
   if (tensor.dtype == kernels::Dtype::kInt8) {
     stored = store_int8(tensor, values);
-  } else if (tensor.dtype == kernels::Dtype::kBf16 || std::ranges::all_of(values, is_bf16)) {
+    std::uint32_t checksum = 0;
+    for (const StoredTensor& s : stored)
+      checksum = crc32c(checksum, std::as_bytes(std::span(s.data)));
+    return {std::move(stored), checksum};
+  }
+  if (tensor.dtype == kernels::Dtype::kBf16 || std::ranges::all_of(values, is_bf16)) {
     stored = store_bf16(tensor, values);
   } else {
     stored = store_f32(tensor, values);

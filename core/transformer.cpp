@@ -45,8 +45,8 @@ void load_linear(WeightReader& reader, const std::vector<std::string>& names, in
     const auto parts = static_cast<int>(tensors.size());
     matrix = PackedMatrix(packing, 1, depth, parts * columns);
     for (int i = 0; i < parts; ++i) {
-      const Floats weights = checkpoint.read(tensors[static_cast<std::size_t>(i)]);
-      matrix.set_columns(i * columns, linear_layout(weights.view(), depth, columns));
+      const Weights weights = checkpoint.read_weights(tensors[static_cast<std::size_t>(i)]);
+      matrix.set_columns(i * columns, linear_layout(weights, depth, columns));
     }
   });
 }
