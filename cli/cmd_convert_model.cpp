@@ -40,6 +40,17 @@ void make_folder(const std::string& path) {
   if (error) throw NamedError(path, "cannot make the folder: " + error.message());
 }
 
+void write_weights(const Checkpoint& checkpoint, Dtype dtype, OutputFile& file) {
+  convert_model(checkpoint, dtype, [&](std::span<const std::uint8_t> bytes) { file.write(bytes); });
+}
+
+template <typename Write>
+void write_file(const std::string& path, bool force, Write write) {
+  OutputFile file(path, force);
+  write(file);
+  file.commit();
+}
+
 int run_convert_model(const ConvertModelOptions& options, const CommonOptions& common) {
   const Dtype dtype = wanted_dtype(common);
   const Checkpoint checkpoint = Checkpoint::open(resolve_model(options.input));
@@ -47,15 +58,17 @@ int run_convert_model(const ConvertModelOptions& options, const CommonOptions& c
   const auto place = [&](const char* file) {
     return (std::filesystem::path(options.output) / file).string();
   };
-  OutputFile config(place("config.json"), options.force);
-  OutputFile weights(place("model.safetensors"), options.force);
-  const std::string json = config_json(checkpoint.config());
-  config.write({reinterpret_cast<const std::uint8_t*>(json.data()), json.size()});
-  convert_model(checkpoint, dtype,
-                [&](std::span<const std::uint8_t> bytes) { weights.write(bytes); });
-  // Without its weights a folder is no model, so they come last.
-  config.commit();
-  weights.commit();
+  const std::string config = place("config.json");
+  if (!options.force && std::filesystem::exists(config)) {
+    throw NamedError(config, "already exists; -f overwrites it");
+  }
+  write_file(place("model.safetensors"), options.force,
+             [&](OutputFile& file) { write_weights(checkpoint, dtype, file); });
+  // Last, since a folder without it is no model.
+  write_file(config, options.force, [&](OutputFile& file) {
+    const std::string json = config_json(checkpoint.config());
+    file.write({reinterpret_cast<const std::uint8_t*>(json.data()), json.size()});
+  });
   return kExitDone;
 }
 
@@ -63,8 +76,8 @@ int run_convert_model(const ConvertModelOptions& options, const CommonOptions& c
 
 void add_convert_model(CLI::App& app, const CommonOptions& common, Command& chosen) {
   auto options = std::make_shared<ConvertModelOptions>();
-  CLI::App* command = app.add_subcommand(
-      "convert-model", "Write a model's weights in bf16 or int8.");
+  CLI::App* command =
+      app.add_subcommand("convert-model", "Write a model's weights in bf16 or int8.");
   command->footer(kExamples);
   command->add_option("IN", options->input, "as for --model")->required();
   command->add_option("OUT", options->output, "folder to make")->required();
