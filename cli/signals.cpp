@@ -23,9 +23,18 @@ namespace {
 constexpr std::array kEndingSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
 
 pthread_t g_main_thread;
-// The unfinished file's path, so that a handler need not touch the heap.
-char g_unfinished_path[PATH_MAX];
-volatile std::sig_atomic_t g_has_unfinished = 0;
+// Where an unfinished file's path is, so that a handler need not touch the heap.
+struct UnfinishedPath {
+  char text[PATH_MAX];
+  volatile std::sig_atomic_t is_set;
+};
+std::array<UnfinishedPath, kMostUnfinishedFiles> g_unfinished;
+
+void remove_unfinished() {
+  for (const UnfinishedPath& path : g_unfinished) {
+    if (path.is_set != 0) unlink(path.text);
+  }
+}
 
 extern "C" void end_by_signal(int signal) {
   const int saved_errno = errno;
@@ -36,7 +45,7 @@ extern "C" void end_by_signal(int signal) {
     errno = saved_errno;
     return;
   }
-  if (g_has_unfinished != 0) unlink(g_unfinished_path);
+  remove_unfinished();
   std::signal(signal, SIG_DFL);
   pthread_kill(g_main_thread, signal);  // takes effect when this handler returns
 }
@@ -52,7 +61,7 @@ extern "C" void end_by_bus_error(int signal, siginfo_t* info, void*) {
     std::signal(signal, SIG_DFL);  // takes effect when this handler returns
     return;
   }
-  if (g_has_unfinished != 0) unlink(g_unfinished_path);
+  remove_unfinished();
   write_error("mimi: ");
   write_error(file);
   write_error(": was cut short while it was read, or cannot be read\n");
@@ -60,7 +69,7 @@ extern "C" void end_by_bus_error(int signal, siginfo_t* info, void*) {
 }
 
 [[noreturn]] void end_by_exception() {
-  if (g_has_unfinished != 0) unlink(g_unfinished_path);
+  remove_unfinished();
   write_error("mimi: ");
   try {
     if (const std::exception_ptr failure = std::current_exception())
@@ -111,15 +120,18 @@ void install_terminate_handler() { std::set_terminate(end_by_exception); }
 UnfinishedFile::UnfinishedFile(const std::string& path, OnSignal on_signal)
     : path_(path), on_signal_(on_signal) {
   if (on_signal_ == OnSignal::kLeave) return;
-  assert(g_has_unfinished == 0);
-  if (path.size() >= sizeof g_unfinished_path) throw Error(path + ": name too long");
-  std::copy_n(path.c_str(), path.size() + 1, g_unfinished_path);
-  g_has_unfinished = 1;
+  place_ = static_cast<std::size_t>(std::ranges::find(g_unfinished, 0, &UnfinishedPath::is_set) -
+                                    g_unfinished.begin());
+  assert(place_ < g_unfinished.size());
+  UnfinishedPath& unfinished = g_unfinished[place_];
+  if (path.size() >= sizeof unfinished.text) throw Error(path + ": name too long");
+  std::copy_n(path.c_str(), path.size() + 1, unfinished.text);
+  unfinished.is_set = 1;
 }
 
 UnfinishedFile::~UnfinishedFile() {
   if (!kept_) unlink(path_.c_str());
-  if (on_signal_ == OnSignal::kRemove) g_has_unfinished = 0;
+  if (on_signal_ == OnSignal::kRemove) g_unfinished[place_].is_set = 0;
 }
 
 void UnfinishedFile::keep() { kept_ = true; }

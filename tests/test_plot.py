@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """`mimi plot`: what is drawn, where, and what is refused."""
 import os
+import signal
+import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 
@@ -136,6 +138,17 @@ class Plot(CliTest):
         self.fails("roundtrip", FLAC, "more.wav", "--channels", "keep", "--plot", "more.png", code=2,
                    err="--plot draws one channel, .+")
         self.assertEqual(self.files(), ["out.png", "out.wav", "same.png"])
+
+    def test_a_signal_leaves_neither_sound_nor_picture(self):
+        process = self.start("roundtrip", "-q", "--raw", "s16", "-", "out.wav", "--plot", "out.png")
+        process.stdin.write(bytes(2 * RATE))
+        process.stdin.flush()
+        while len(self.files()) < 2:
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        process.terminate()
+        self.assertEqual(process.wait(), -signal.SIGTERM)
+        self.assertEqual(self.files(), [])
 
     def test_errors(self):
         self.put("tone.wav", wav(tone(440)))
