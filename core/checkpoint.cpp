@@ -200,9 +200,9 @@ TensorValues Checkpoint::Impl::scaled_values(std::string_view tensor,
   std::vector<float> scales(static_cast<std::size_t>(columns * phases));
   widen(scale.data, scale.dtype, scales);
   check_finite(scale_name, scales, 0);
-  const auto most = std::ranges::max(scales, {}, [](float s) { return std::abs(s); });
-  if (!std::isfinite(127 * most)) {
-    fail(scale_name, " holds " + std::to_string(most) + ", which makes values that are not finite");
+  for (const float s : scales) {
+    if (std::isfinite(127 * s)) continue;
+    fail(scale_name, " holds " + std::to_string(s) + ", which makes values that are not finite");
   }
   const std::size_t count = entry.data.size();
   // Values that lie together: those of a column or, with phases, of one of its input channels.
@@ -342,7 +342,9 @@ Floats Checkpoint::Impl::read(const TensorSpec& tensor) {
 Weights Checkpoint::Impl::read_weights(const TensorSpec& tensor) {
   Weights weights;
   const auto found = index.find(tensor.name);
-  const TensorEntry* const entry = found == index.end() ? nullptr : &entries[found->second.entry];
+  // A part of a tensor is cut out and reordered, which needs values.
+  const bool is_whole = found != index.end() && found->second.part == TensorPart::kWhole;
+  const TensorEntry* const entry = is_whole ? &entries[found->second.entry] : nullptr;
   const bool is_half = entry != nullptr && entry->dtype == TensorType::kBF16 &&
                        reinterpret_cast<std::uintptr_t>(entry->data.data()) % 2 == 0;
   const bool is_bytes = entry != nullptr && entry->dtype == TensorType::kInt8;
