@@ -8,7 +8,6 @@ SI-SDR and the bits a second really used, means over the recordings, and the ent
 codes. The Python packages that it needs (scripts/evaluate/requirements.txt) are installed into a
 virtual environment; Opus and Codec 2 are compared where Debian's opus-tools and codec2 are installed.
 """
-import argparse
 import filecmp
 import os
 import shutil
@@ -22,7 +21,7 @@ REQUIREMENTS = os.path.join(PARTS, "requirements.txt")
 SOURCE = os.path.dirname(HERE)
 
 sys.path.insert(0, PARTS)
-from program import recordings_in
+from program import argument_parser, recordings_in
 
 
 def numbers(text):
@@ -30,12 +29,7 @@ def numbers(text):
 
 
 def parse():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", metavar="RECORDINGS")
-    parser.add_argument("--model", help="as for mimi (default: the built-in one)")
-    parser.add_argument("--mimi", default=os.path.join(SOURCE, "build", "release", "mimi"),
-                        metavar="PROGRAM", help="default: %(default)s")
+    parser = argument_parser(__doc__)
     parser.add_argument("--levels", type=numbers, default=[1, 2, 4, 8, 16, 32],
                         help="default: 1,2,4,8,16,32")
     parser.add_argument("--opus", type=numbers, default=[6, 8, 12], metavar="KBITS",

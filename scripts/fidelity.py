@@ -8,7 +8,6 @@ RECORDINGS is a folder of sound files. Prints, for each level, the share of code
 the SNR and PESQ-WB of what is decoded against what f32 decodes from its own codes: "decoder alone" from
 the same codes, f32's, "both" from the dtype's own.
 """
-import argparse
 import json
 import os
 import subprocess
@@ -19,10 +18,9 @@ import numpy as np
 from read_mimi import read_mimi
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCE = os.path.dirname(HERE)
 sys.path.insert(0, os.path.join(HERE, "evaluate"))
 import hearing
-from program import Program, recordings_in, row
+from program import Program, argument_parser, recordings_in, row
 
 RATE = 24000
 
@@ -105,12 +103,7 @@ def table(results):
 
 
 def parse():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", metavar="RECORDINGS")
-    parser.add_argument("--model", help="as for mimi (default: the built-in one)")
-    parser.add_argument("--mimi", default=os.path.join(SOURCE, "build", "release", "mimi"),
-                        metavar="PROGRAM", help="default: %(default)s")
+    parser = argument_parser(__doc__)
     parser.add_argument("--dtype", type=lambda text: text.split(","), default=["bf16", "int8"],
                         help="default: bf16,int8")
     parser.add_argument("--levels", type=int, default=8, help="default: 8")

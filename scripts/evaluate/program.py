@@ -1,7 +1,21 @@
 """Running mimi over many recordings at once."""
+import argparse
 import json
 import os
 import subprocess
+
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def argument_parser(description):
+    """With the recordings, the model and the program."""
+    parser = argparse.ArgumentParser(description=description,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", metavar="RECORDINGS")
+    parser.add_argument("--model", help="as for mimi (default: the built-in one)")
+    parser.add_argument("--mimi", default=os.path.join(SOURCE, "build", "release", "mimi"),
+                        metavar="PROGRAM", help="default: %(default)s")
+    return parser
 
 
 class Program:
