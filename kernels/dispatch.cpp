@@ -20,6 +20,7 @@ namespace mimi::kernels {
 extern const KernelTable kPortableTable;
 #if defined(__x86_64__)
 extern const KernelTable kAvx2Table;
+extern const Int8Kernels kAvxVnniKernels;
 extern const KernelTable kAvx512Table;
 extern const Int8Kernels kVnniKernels;
 extern const Bf16Kernels kPairKernels;
@@ -35,6 +36,16 @@ struct Candidate {
 };
 
 #if defined(__x86_64__)
+const KernelTable& avx_vnni_table() {
+  static const KernelTable table = [] {
+    KernelTable t = kAvx2Table;
+    t.name = "avxvnni";
+    t.int8 = kAvxVnniKernels;
+    return t;
+  }();
+  return table;
+}
+
 const KernelTable& avx512_vnni_table() {
   static const KernelTable table = [] {
     KernelTable t = kAvx512Table;
@@ -75,6 +86,12 @@ bool pairs_are_faster() {
                              multiply_adds_per_second(kAvx512Table.multiply_add_peak);
   return faster;
 }
+
+// Which __builtin_cpu_supports of clang 14 does not know.
+bool has_avx_vnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & 1U << 4) != 0;
+}
 #endif
 
 // Best first. __builtin_cpu_supports also asks the OS whether it saves the registers.
@@ -89,7 +106,12 @@ std::vector<Candidate> candidates() {
   const bool bf16 = vnni && __builtin_cpu_supports("avx512bf16");
   Candidate best = {&avx512_bf16_table(), bf16}, second = {&avx512_vnni_table(), vnni};
   if (bf16 && !pairs_are_faster()) std::swap(best, second);
-  return {best, second, {&kAvx512Table, avx512}, {&kAvx2Table, avx2}, {&kPortableTable, true}};
+  return {best,
+          second,
+          {&kAvx512Table, avx512},
+          {&avx_vnni_table(), avx2 && has_avx_vnni()},
+          {&kAvx2Table, avx2},
+          {&kPortableTable, true}};
 #elif defined(__aarch64__)
   return {{&kNeonTable, true}, {&kPortableTable, true}};
 #else

@@ -80,6 +80,12 @@ inline Vec from_integers(Vec a) {
 }
 // sum + the four products of x's unsigned and w's signed bytes, in each lane.
 inline Vec add_quads(Vec x, Vec w, Vec sum) {
+#ifdef __AVXVNNI__
+  // Not its intrinsic, for the reason that simd_avx512.h has.
+  asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.lo) : "x"(x.lo), "x"(w.lo));
+  asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.hi) : "x"(x.hi), "x"(w.hi));
+  return sum;
+#else
   const auto add = [](__m256 x8, __m256 w8, __m256 sum8) {
     const __m256i bytes = _mm256_castps_si256(x8), weights = _mm256_castps_si256(w8);
     const __m256i even = _mm256_and_si256(bytes, _mm256_set1_epi16(0xFF));
@@ -91,6 +97,7 @@ inline Vec add_quads(Vec x, Vec w, Vec sum) {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(sum8), products));
   };
   return {add(x.lo, w.lo, sum.lo), add(x.hi, w.hi, sum.hi)};
+#endif
 }
 // The low byte of each lane's bits, its top bit flipped.
 inline void store_bytes(float* p, Vec a) {
