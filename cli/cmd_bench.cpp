@@ -12,7 +12,7 @@
 #include "cli/bench_kernels.h"
 #include "cli/commands.h"
 #include "cli/machine_limits.h"
-#include "kernels/dispatch.h"
+#include "kernels/cpu.h"
 
 namespace mimi::cli {
 namespace {

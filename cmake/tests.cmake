@@ -78,6 +78,18 @@ endforeach()
 add_executable(kernel_check ${check_sources} tests/guarded.cpp tests/reference.cpp)
 target_link_libraries(kernel_check PRIVATE libmimi)
 add_test(NAME kernel_check COMMAND kernel_check)
+# Machines that lack instructions, and whether what one has is found.
+if(CMAKE_CROSSCOMPILING_EMULATOR MATCHES qemu-aarch64)
+  foreach(machine cortex-a57:neon cortex-a76:neondotprod max:neoni8mm)
+    string(REPLACE ":" ";" machine ${machine})
+    list(GET machine 0 cpu)
+    list(GET machine 1 best)
+    add_test(NAME kernel_check_${cpu} COMMAND kernel_check)
+    add_test(NAME kernel_check_${cpu}_${best} COMMAND kernel_check --isa ${best} int8.panel)
+    set_tests_properties(kernel_check_${cpu} kernel_check_${cpu}_${best}
+                         PROPERTIES ENVIRONMENT QEMU_CPU=${cpu})
+  endforeach()
+endif()
 
 mimi_tests_that_build(writer_sources ${writer_sources})
 foreach(source IN LISTS writer_sources)

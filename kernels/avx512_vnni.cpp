@@ -12,12 +12,8 @@ constexpr int kPeakVecs = 16;
 }  // namespace
 
 #include "kernels/int8_panel.h"
-#include "kernels/peak.h"
 
 namespace mimi::kernels {
 extern const Int8Kernels kVnniKernels;
-constinit const Int8Kernels kVnniKernels = {.tile_rows = kQuadTileRows,
-                                            .panel = int8_panel,
-                                            .quantize_rows = quantize_rows,
-                                            .multiply_add_peak = peak<AddQuads>};
+constinit const Int8Kernels kVnniKernels = make_int8_kernels<AddQuads>();
 }  // namespace mimi::kernels

@@ -1,19 +1,14 @@
 #include "kernels/dispatch.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "kernels/cpu.h"
 #include "kernels/kernels.h"
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
 
 namespace mimi::kernels {
 
@@ -26,6 +21,8 @@ extern const Int8Kernels kVnniKernels;
 extern const Bf16Kernels kPairKernels;
 #elif defined(__aarch64__)
 extern const KernelTable kNeonTable;
+extern const Int8Kernels kDotprodKernels;
+extern const Int8Kernels kI8mmKernels;
 #endif
 
 namespace {
@@ -35,24 +32,21 @@ struct Candidate {
   bool runs_here;
 };
 
+KernelTable with_int8(const char* name, const KernelTable& base, const Int8Kernels& int8) {
+  KernelTable table = base;
+  table.name = name;
+  table.int8 = int8;
+  return table;
+}
+
 #if defined(__x86_64__)
 const KernelTable& avx_vnni_table() {
-  static const KernelTable table = [] {
-    KernelTable t = kAvx2Table;
-    t.name = "avxvnni";
-    t.int8 = kAvxVnniKernels;
-    return t;
-  }();
+  static const KernelTable table = with_int8("avxvnni", kAvx2Table, kAvxVnniKernels);
   return table;
 }
 
 const KernelTable& avx512_vnni_table() {
-  static const KernelTable table = [] {
-    KernelTable t = kAvx512Table;
-    t.name = "avx512vnni";
-    t.int8 = kVnniKernels;
-    return t;
-  }();
+  static const KernelTable table = with_int8("avx512vnni", kAvx512Table, kVnniKernels);
   return table;
 }
 
@@ -87,37 +81,39 @@ bool pairs_are_faster() {
   return faster;
 }
 
-// Which __builtin_cpu_supports of clang 14 does not know.
-bool has_avx_vnni() {
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & 1U << 4) != 0;
-}
-#endif
-
-// Best first. __builtin_cpu_supports also asks the OS whether it saves the registers.
+// Best first.
 std::vector<Candidate> candidates() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl");
-  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
-  const bool bf16 = vnni && __builtin_cpu_supports("avx512bf16");
-  Candidate best = {&avx512_bf16_table(), bf16}, second = {&avx512_vnni_table(), vnni};
-  if (bf16 && !pairs_are_faster()) std::swap(best, second);
+  const CpuFeatures& cpu = cpu_features();
+  Candidate best = {&avx512_bf16_table(), cpu.avx512_bf16};
+  Candidate second = {&avx512_vnni_table(), cpu.avx512_vnni};
+  if (cpu.avx512_bf16 && !pairs_are_faster()) std::swap(best, second);
   return {best,
           second,
-          {&kAvx512Table, avx512},
-          {&avx_vnni_table(), avx2 && has_avx_vnni()},
-          {&kAvx2Table, avx2},
+          {&kAvx512Table, cpu.avx512},
+          {&avx_vnni_table(), cpu.avx_vnni},
+          {&kAvx2Table, cpu.avx2},
           {&kPortableTable, true}};
-#elif defined(__aarch64__)
-  return {{&kNeonTable, true}, {&kPortableTable, true}};
-#else
-  return {{&kPortableTable, true}};
-#endif
 }
+#elif defined(__aarch64__)
+const KernelTable& neon_dotprod_table() {
+  static const KernelTable table = with_int8("neondotprod", kNeonTable, kDotprodKernels);
+  return table;
+}
+
+const KernelTable& neon_i8mm_table() {
+  static const KernelTable table = with_int8("neoni8mm", kNeonTable, kI8mmKernels);
+  return table;
+}
+
+// Best first.
+std::vector<Candidate> candidates() {
+  const CpuFeatures& cpu = cpu_features();
+  return {{&neon_i8mm_table(), cpu.i8mm},
+          {&neon_dotprod_table(), cpu.dotprod},
+          {&kNeonTable, true},
+          {&kPortableTable, true}};
+}
+#endif
 
 std::string names(bool only_available) {
   std::string list;
@@ -155,29 +151,6 @@ const KernelTable& select(std::string_view name) {
   }
   throw std::invalid_argument("unknown instruction set '" + std::string(name) +
                               "'; this build has " + names(false));
-}
-
-std::string cpu_name() {
-#if defined(__x86_64__)
-  std::array<unsigned, 12> words{};
-  if (static_cast<unsigned>(__get_cpuid_max(0x80000000U, nullptr)) >= 0x80000004U) {
-    for (unsigned i = 0; i < 3; ++i) {
-      __get_cpuid(0x80000002U + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
-                  &words[4 * i + 3]);
-    }
-    std::array<char, 49> text{};
-    std::memcpy(text.data(), words.data(), 48);
-    std::string name(text.data());
-    name.erase(0, name.find_first_not_of(' '));
-    name.erase(name.find_last_not_of(' ') + 1);
-    if (!name.empty()) return name;
-  }
-  return "x86-64";
-#elif defined(__aarch64__)
-  return "aarch64";
-#else
-  return "unknown";
-#endif
 }
 
 }  // namespace mimi::kernels

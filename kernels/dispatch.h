@@ -1,6 +1,5 @@
 #pragma once
 
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,8 +13,5 @@ const std::vector<const KernelTable*>& available();
 // The table called `name`; empty: the one that MIMI_ISA names, else the best. Throws
 // std::invalid_argument when the name is unknown or the machine cannot run it: never a default.
 const KernelTable& select(std::string_view name = {});
-
-// "AMD EPYC 9B14" or as near as the machine tells.
-std::string cpu_name();
 
 }  // namespace mimi::kernels

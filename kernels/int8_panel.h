@@ -2,14 +2,18 @@
 #pragma once
 
 #include "kernels/epilogue.h"
+#include "kernels/peak.h"
 #include "kernels/tile.h"
 
 namespace {
 
 using mimi::kernels::Int8Scaling;
 
+// How a step's products are added. Where add takes a row's bytes as 128 less, which they stand for,
+// nothing is left for the offsets to take back.
 struct AddQuads {
   static constexpr int kValues = 4;
+  static constexpr bool kNeedsOffsets = true;
   static Vec add(Vec x, Vec column, Vec sum) { return add_quads(x, column, sum); }
 };
 
@@ -27,7 +31,7 @@ void add_scaled(const Tile<Rows, Vecs>& tile, const float* row_scales, std::ptrd
   }
 }
 
-template <int Rows, int Vecs>
+template <int Rows, int Vecs, typename Add>
 void int8_tile(const PanelTask& task, int first) {
   const Int8Scaling& scaling = *task.int8;
   GemmInput a = task.a;
@@ -38,8 +42,12 @@ void int8_tile(const PanelTask& task, int first) {
   Fetch fetch = fetch_share(task.next_panel, task.a, Vecs, first, Rows, task.rows);
   for (int tap = 0; tap < task.a.taps; ++tap) {
     Tile<Rows, Vecs> tile;
-    tile.load_bias(scaling.offsets + tap * scaling.offset_step);
-    tile.template accumulate<AddQuads>(a, task.panel + tap * a.depth * Vecs * kLanes, fetch);
+    if constexpr (Add::kNeedsOffsets) {
+      tile.load_bias(scaling.offsets + tap * scaling.offset_step);
+    } else {
+      tile.clear();
+    }
+    tile.template accumulate<Add>(a, task.panel + tap * a.depth * Vecs * kLanes, fetch);
     add_scaled(tile, row_scales + tap * scaling.tap_step, scaling.row_step,
                tap == 0 && scaling.first, c, task.output_stride);
     a.data += a.tap_step;
@@ -55,10 +63,11 @@ void int8_tile(const PanelTask& task, int first) {
   finish_tile(task, first, Rows);
 }
 
+template <typename Add>
 void int8_panel(const PanelTask& task) {
   with_count<kPanelVecs>(task.vecs, [&]<int Vecs>() {
-    for_each_tile<kQuadTileRows>(task.rows,
-                                 [&]<int Rows>(int first) { int8_tile<Rows, Vecs>(task, first); });
+    for_each_tile<kQuadTileRows>(
+        task.rows, [&]<int Rows>(int first) { int8_tile<Rows, Vecs, Add>(task, first); });
   });
 }
 
@@ -79,6 +88,14 @@ void quantize_rows(const float* x, std::ptrdiff_t x_stride, int rows, int vecs, 
       store_bytes(out + i * (kLanes / 4), load(x + i * kLanes) * inverse + broadcast(kRounder));
     }
   }
+}
+
+template <typename Add>
+constexpr mimi::kernels::Int8Kernels make_int8_kernels() {
+  return {.tile_rows = kQuadTileRows,
+          .panel = int8_panel<Add>,
+          .quantize_rows = quantize_rows,
+          .multiply_add_peak = peak<Add>};
 }
 
 }  // namespace

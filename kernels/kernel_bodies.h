@@ -10,13 +10,6 @@
 
 namespace {
 
-constexpr mimi::kernels::Int8Kernels make_int8_kernels() {
-  return {.tile_rows = kQuadTileRows,
-          .panel = int8_panel,
-          .quantize_rows = quantize_rows,
-          .multiply_add_peak = peak<AddQuads>};
-}
-
 constexpr mimi::kernels::KernelTable make_table(const char* name) {
   return {.name = name,
           .panel_vecs = kPanelVecs,
@@ -26,7 +19,7 @@ constexpr mimi::kernels::KernelTable make_table(const char* name) {
                    .panel = bf16_panel,
                    .round_rows = round_rows,
                    .multiply_add_peak = peak<MultiplyAdd>},
-          .int8 = make_int8_kernels(),
+          .int8 = make_int8_kernels<AddQuads>(),
           .f32_panel = f32_panel,
           .finish = finish,
           .nearest = nearest,

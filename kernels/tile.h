@@ -36,6 +36,14 @@ template <int Rows, int Vecs>
 struct Tile {
   Vec sum[Rows][Vecs];
 
+  void clear() {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vecs; ++v) sum[r][v] = broadcast(0.0f);
+    }
+  }
+
   void load_bias(const float* bias) {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
