@@ -185,7 +185,7 @@ void add_conversions(const Packing& packing, std::vector<KernelCallMaker>& calls
 struct NearestData {
   std::vector<kernels::PackedMatrix> codebooks;
   RowBuffer input;
-  std::vector<std::int32_t> nearest;
+  std::vector<kernels::NearestColumn> nearest;
 };
 
 KernelCall nearest_call(const KernelTable& table, const char* rows_are, int rows, bool cold) {

@@ -171,7 +171,7 @@ std::vector<int> first_levels(int count) {
 
 int checked_block_frames(const StreamOptions& options) {
   // Enough for the widest layers to be read seldom; the memory for it is a few megabytes.
-  constexpr int kDefaultBlockFrames = 32;
+  constexpr int kDefaultBlockFrames = 48;
   constexpr int kMostBlockFrames = 1024;
   constexpr int kMostThreads = 1024;
   if (options.threads < 1 || options.threads > kMostThreads) {

@@ -40,6 +40,10 @@ std::vector<float> negative_half_norms(const Floats& entries, int size, int dim)
   return norms;
 }
 
+// What adding an entry costs, counted in a product's floating-point operations: its values may lie
+// in as many lines of the cache.
+double entry_flop(int dim) { return 64.0 * dim; }
+
 }  // namespace
 
 void Codebook::load(WeightReader& reader, const std::string& prefix, bool for_search) {
@@ -124,7 +128,7 @@ QuantizerStream::QuantizerStream(const Quantizer& model, int block_frames, int t
       residual_(model.dim, 0, block_frames),
       sum_(model.dim, 0, block_frames),
       semantic_latent_(model.hidden, 0, block_frames),
-      nearest_(static_cast<std::size_t>(block_frames)) {}
+      nearest_(static_cast<std::size_t>(threads * kernels::kMostNearestRows)) {}
 
 void QuantizerStream::encode(const RowBuffer& latent, int frames, int levels,
                              std::uint16_t* codes) {
@@ -140,37 +144,65 @@ void QuantizerStream::encode_branch(const ResidualQuantizer& branch, const RowBu
                                     std::uint16_t* codes) {
   kernels::parallel_gemm(threads_, branch.input_projection, gemm_rows(latent), frames,
                          {residual_.row(0), residual_.stride(), {}});
-  const double flop = frames * levels * branch.codebooks.front().scores().flop_per_row();
-  const int threads = std::min(kernels::worthwhile_threads(threads_, flop), frames);
-  const int slices =
-      std::max(threads, (frames + kernels::kMostNearestRows - 1) / kernels::kMostNearestRows);
-  kernels::parallel_for(threads, slices, [&](int slice, int) {
-    const int first = frames * slice / slices, last = frames * (slice + 1) / slices;
+  constexpr int kMostRows = kernels::kMostNearestRows;
+  for (int first = 0; first < frames; first += kMostRows) {
     for (int level = 0; level < levels; ++level) {
-      encode_level(branch.codebooks[static_cast<std::size_t>(level)], first, last, code_step,
-                   codes + level);
+      encode_level(branch.codebooks[static_cast<std::size_t>(level)], first,
+                   std::min(kMostRows, frames - first), code_step,
+                   codes + first * code_step + level);
+    }
+  }
+}
+
+// Finds each frame's nearest entry and leaves in residual_ what it does not explain.
+void QuantizerStream::encode_level(const Codebook& codebook, int first_frame, int frames,
+                                   std::ptrdiff_t code_step, std::uint16_t* codes) {
+  const int parts = search(codebook, first_frame, frames);
+  const int threads = kernels::worthwhile_threads(threads_, frames * entry_flop(model_->dim));
+  const int slices = std::min(threads, frames);
+  kernels::parallel_for(threads, slices, [&](int slice, int) {
+    const int last = frames * (slice + 1) / slices;
+    for (int frame = frames * slice / slices; frame < last; ++frame) {
+      const std::uint16_t code = nearest_code(parts, frame);
+      codes[frame * code_step] = code;
+      const CodebookEntry entry = codebook.entry(code);
+      float* row = residual_.row(first_frame + frame);
+      for (int d = 0; d < model_->dim; ++d) row[d] -= entry.first[d * entry.step];
     }
   });
 }
 
-// Finds each frame's nearest entry and leaves in residual_ what it does not explain.
-void QuantizerStream::encode_level(const Codebook& codebook, int first_frame, int last_frame,
-                                   std::ptrdiff_t code_step, std::uint16_t* codes) {
+// Fills nearest_ for residual_'s rows; returns into how many parts the codebook was cut, each
+// thread having entries of its own, so that no two read the same.
+int QuantizerStream::search(const Codebook& codebook, int first_frame, int frames) {
   const PackedMatrix& scores = codebook.scores();
-  std::int32_t* nearest = nearest_.data() + first_frame;
-  scores.table().nearest({.a = gemm_rows(residual_, first_frame),
-                          .rows = last_frame - first_frame,
-                          .panels = scores.panel(0),
-                          .columns = scores.columns(),
-                          .bias = scores.bias(0),
-                          .nearest = nearest});
-  for (int t = first_frame; t < last_frame; ++t) {
-    const auto code = static_cast<std::uint16_t>(*nearest++);
-    codes[t * code_step] = code;
-    const CodebookEntry entry = codebook.entry(code);
-    float* row = residual_.row(t);
-    for (int d = 0; d < model_->dim; ++d) row[d] -= entry.first[d * entry.step];
+  const int parts = std::min(scores.panels(),
+                             kernels::worthwhile_threads(threads_, frames * scores.flop_per_row(),
+                                                         static_cast<double>(scores.bytes())));
+  kernels::parallel_for(parts, parts, [&](int part, int) {
+    const int first_panel = scores.panels() * part / parts;
+    const int last_panel = scores.panels() * (part + 1) / parts;
+    const int first = first_panel * scores.panel_columns();
+    const int last = std::min(last_panel * scores.panel_columns(), scores.columns());
+    kernels::NearestColumn* nearest = nearest_.data() + part * kernels::kMostNearestRows;
+    scores.table().nearest({.a = gemm_rows(residual_, first_frame),
+                            .rows = frames,
+                            .panels = scores.panel(first_panel),
+                            .columns = last - first,
+                            .bias = scores.bias(first_panel),
+                            .nearest = nearest});
+    for (int frame = 0; frame < frames; ++frame) nearest[frame].column += first;
+  });
+  return parts;
+}
+
+std::uint16_t QuantizerStream::nearest_code(int parts, int frame) const {
+  kernels::NearestColumn best = nearest_[static_cast<std::size_t>(frame)];
+  for (int part = 1; part < parts; ++part) {
+    const auto at = static_cast<std::size_t>(part * kernels::kMostNearestRows + frame);
+    if (nearest_[at].score > best.score) best = nearest_[at];  // the lower column keeps a tie
   }
+  return static_cast<std::uint16_t>(best.column);
 }
 
 void QuantizerStream::decode(const std::uint16_t* codes, int frames, std::span<const int> levels,
@@ -201,14 +233,22 @@ void QuantizerStream::decode(const std::uint16_t* codes, int frames, std::span<c
 void QuantizerStream::sum_entries(const std::uint16_t* codes, int frames,
                                   std::span<const int> levels, std::size_t first,
                                   std::size_t last) {
-  for (int t = 0; t < frames; ++t, codes += levels.size()) {
-    float* row = sum_.row(t);
-    std::fill_n(row, model_->dim, 0.0f);
-    for (std::size_t i = first; i < last; ++i) {
-      const CodebookEntry entry = model_->codebook(levels[i]).entry(codes[i]);
-      for (int d = 0; d < model_->dim; ++d) row[d] += entry.first[d * entry.step];
+  const auto used = static_cast<double>(last - first);
+  const int threads =
+      kernels::worthwhile_threads(threads_, frames * used * entry_flop(model_->dim));
+  const int slices = std::min(threads, frames);
+  kernels::parallel_for(threads, slices, [&](int slice, int) {
+    const int end = frames * (slice + 1) / slices;
+    for (int t = frames * slice / slices; t < end; ++t) {
+      float* row = sum_.row(t);
+      std::fill_n(row, model_->dim, 0.0f);
+      for (std::size_t i = first; i < last; ++i) {
+        const std::uint16_t code = codes[static_cast<std::size_t>(t) * levels.size() + i];
+        const CodebookEntry entry = model_->codebook(levels[i]).entry(code);
+        for (int d = 0; d < model_->dim; ++d) row[d] += entry.first[d * entry.step];
+      }
     }
-  }
+  });
 }
 
 }  // namespace mimi

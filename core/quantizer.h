@@ -81,10 +81,12 @@ class QuantizerStream {
               RowBuffer& latent);
 
  private:
-  void encode_level(const Codebook& codebook, int first_frame, int last_frame,
-                    std::ptrdiff_t code_step, std::uint16_t* codes);
   void encode_branch(const ResidualQuantizer& branch, const RowBuffer& latent, int frames,
                      int levels, std::ptrdiff_t code_step, std::uint16_t* codes);
+  void encode_level(const Codebook& codebook, int first_frame, int frames, std::ptrdiff_t code_step,
+                    std::uint16_t* codes);
+  int search(const Codebook& codebook, int first_frame, int frames);
+  std::uint16_t nearest_code(int parts, int frame) const;
   void sum_entries(const std::uint16_t* codes, int frames, std::span<const int> levels,
                    std::size_t first, std::size_t last);
 
@@ -93,7 +95,8 @@ class QuantizerStream {
   RowBuffer residual_;         // [block_frames x dim]
   RowBuffer sum_;              // [block_frames x dim]
   RowBuffer semantic_latent_;  // [block_frames x hidden]
-  std::vector<std::int32_t> nearest_;
+  // [parts of a codebook][frames searched for together], columns counted from the first part on
+  std::vector<kernels::NearestColumn> nearest_;
 };
 
 }  // namespace mimi

@@ -70,7 +70,9 @@ void run_unit(int most_threads, const ResidualUnit& unit, const UnitRows& input,
   output.epilogue.residual = input.raw.row(0);
   output.epilogue.residual_stride = input.raw.stride();
   const std::ptrdiff_t narrow_stride = row_stride(unit.narrow.shape().out_channels);
-  const int slices = std::max((rows + kSliceRows - 1) / kSliceRows, std::min(threads, rows));
+  // As many for each thread.
+  const int rounds = (rows + kSliceRows * threads - 1) / (kSliceRows * threads);
+  const int slices = std::min(rounds * threads, rows);
   kernels::parallel_for(threads, slices, [&](int slice, int worker) {
     const int first = static_cast<int>(std::int64_t{rows} * slice / slices);
     const int count = static_cast<int>(std::int64_t{rows} * (slice + 1) / slices) - first;
@@ -415,7 +417,8 @@ void SeanetDecoderStream::run_last(int frames, int threads) {
                                 .tap_step = last_input_.stride(),
                                 .taps = model_->last_kernel,
                                 .depth = last_input_.channels()};
-  const double flop = 2.0 * rows * a.taps * a.depth;
+  constexpr double kLaneSumFlop = 600;  // what adding up lanes costs, counted in a product's
+  const double flop = rows * (2.0 * a.taps * a.depth + kLaneSumFlop);
   const int slices = kernels::worthwhile_threads(threads, flop);
   kernels::parallel_for(slices, slices, [&](int slice, int) {
     const int first = rows * slice / slices, last = rows * (slice + 1) / slices;

@@ -214,15 +214,17 @@ void TransformerStream::normalize(const LayerNorm& norm, const RowBuffer& x, int
 
 void TransformerStream::store_keys_and_values(KvRing& ring, int steps) {
   const int hidden = model_->hidden, head_dim = model_->head_dim;
-  float* rotated = scratch_.front().data();
-  for (int t = 0; t < steps; ++t) {
-    const float* key = qkv_.row(t) + hidden;
-    const float* value = key + hidden;
-    for (int head = 0; head < model_->heads; ++head) {
-      rope_.rotate(t, key + head * head_dim, 1.0f, rotated);
-      ring.put(step_ + t, head, rotated, value + head * head_dim);
+  // Each of a key's values goes to a line of its own.
+  constexpr double kFlopAValue = 100;
+  const int threads = kernels::worthwhile_threads(threads_, kFlopAValue * steps * hidden);
+  kernels::parallel_for(threads, model_->heads, [&](int head, int worker) {
+    float* rotated = scratch_[static_cast<std::size_t>(worker)].data();
+    for (int t = 0; t < steps; ++t) {
+      const float* key = qkv_.row(t) + hidden + head * head_dim;
+      rope_.rotate(t, key, 1.0f, rotated);
+      ring.put(step_ + t, head, rotated, key + hidden);
     }
-  }
+  });
 }
 
 std::int64_t TransformerStream::oldest_step(std::int64_t step) const {

@@ -53,7 +53,8 @@ void batch_gemm(int threads, const PackedMatrix& w, std::span<const BatchItem> i
   if (count == 1) {
     return parallel_gemm(threads, w, items.front().a, rows, items.front().output);
   }
-  threads = worthwhile_threads(threads, count * rows * w.flop_per_row());
+  threads =
+      worthwhile_threads(threads, count * rows * w.flop_per_row(), static_cast<double>(w.bytes()));
   const auto item_at = [&](int i) -> const BatchItem& {
     return items[static_cast<std::size_t>(i)];
   };

@@ -5,6 +5,7 @@
 
 namespace {
 
+using mimi::kernels::NearestColumn;
 using mimi::kernels::NearestTask;
 
 struct SumF32 {
@@ -27,7 +28,7 @@ struct Best {
     column = select(better, columns, column);
   }
 
-  std::int32_t lowest_best() const {
+  NearestColumn lowest() const {
     float scores[kLanes], columns[kLanes];
     store(scores, score);
     store(columns, column);
@@ -36,7 +37,7 @@ struct Best {
       const bool tie = scores[i] == scores[best];
       if (scores[i] > scores[best] || (tie && columns[i] < columns[best])) best = i;
     }
-    return static_cast<std::int32_t>(columns[best]);
+    return {scores[best], static_cast<std::int32_t>(columns[best])};
   }
 };
 
@@ -75,7 +76,7 @@ void nearest(const NearestTask& task) {
       nearest_panel<Vecs>(task, panel, next, column, best);
     });
   }
-  for (int t = 0; t < task.rows; ++t) task.nearest[t] = best[t].lowest_best();
+  for (int t = 0; t < task.rows; ++t) task.nearest[t] = best[t].lowest();
 }
 
 }  // namespace

@@ -55,6 +55,12 @@ int tile_rows(const PackedMatrix& w) {
   return w.table().int8.tile_rows;
 }
 
+// What an epilogue costs for each result, counted in a product's floating-point operations.
+double flop_per_result(const Epilogue& epilogue) {
+  constexpr double kActivationFlop = 40;
+  return epilogue.activation == Activation::kNone ? 0 : kActivationFlop;
+}
+
 // All panels of the range for one block of rows and one block of depth.
 void multiply_block(const PackedMatrix& w, const Operand& operand, const GemmOutput& out,
                     const GemmRange& range, const DepthBlock& block) {
@@ -149,7 +155,8 @@ void gemm(const PackedMatrix& w, const GemmInput& a, const GemmOutput& out,
 
 void parallel_gemm(int threads, const PackedMatrix& w, const GemmInput& a, int rows,
                    const GemmOutput& out) {
-  threads = worthwhile_threads(threads, rows * w.flop_per_row());
+  const double flop_per_row = w.flop_per_row() + w.columns() * flop_per_result(out.epilogue);
+  threads = worthwhile_threads(threads, rows * flop_per_row, static_cast<double>(w.bytes()));
   // Many tasks a thread: whoever is done last keeps all waiting for at most one of them. Large
   // weights are cut by panels, so that no two threads read the same ones; many rows by rows.
   const int parts = threads == 1 ? 1 : 8 * threads;

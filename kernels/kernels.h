@@ -87,15 +87,19 @@ struct PanelTask {
 
 constexpr int kMostNearestRows = 64;
 
-// For each row of A the column c of all panels with the largest bias[c] + A.B[c], as in PanelTask;
-// the lowest column wins a tie.
+// For each row of A the column c of all panels with the largest score bias[c] + A.B[c], as in
+// PanelTask; the lowest wins a tie. Where no score is above -infinity it is column 0.
+struct NearestColumn {
+  float score;
+  std::int32_t column;
+};
 struct NearestTask {
   GemmInput a;
   int rows;             // at most kMostNearestRows
   const float* panels;  // panel p at panels + p * taps * depth * panel_vecs * 16
   int columns;          // padded columns have a bias of -infinity
   const float* bias;
-  std::int32_t* nearest;  // [rows]
+  NearestColumn* nearest;  // [rows]
 };
 
 // Attention of one head. The keys and values of step s lie in block (s / 16) % blocks of their

@@ -184,10 +184,11 @@ void parallel_for(int threads, int tasks, TaskRef body) {
   for (int task = 0; task < tasks; ++task) body(task, 0);
 }
 
-int worthwhile_threads(int threads, double flop) {
+int worthwhile_threads(int threads, double flop, double bytes) {
   // Some 10 microseconds of one core's work: what handing it over costs at worst.
-  constexpr double kFlopAThread = 1e6;
-  return std::clamp(static_cast<int>(flop / kFlopAThread), 1, threads);
+  constexpr double kFlopAThread = 1e6, kBytesAThread = 2e5;
+  const double paying = std::max(flop / kFlopAThread, bytes / kBytesAThread);
+  return static_cast<int>(std::clamp(paying, 1.0, static_cast<double>(threads)));
 }
 
 }  // namespace mimi::kernels

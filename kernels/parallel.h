@@ -23,7 +23,8 @@ class TaskRef {
 // Every thread has the floating-point mode of ScopedFloatMode. The body must not throw.
 void parallel_for(int threads, int tasks, TaskRef body);
 
-// How many of `threads` are worth waking for so many floating-point operations.
-int worthwhile_threads(int threads, double flop);
+// How many of `threads` are worth waking for so many floating-point operations, on so many bytes
+// that are read once.
+int worthwhile_threads(int threads, double flop, double bytes = 0);
 
 }  // namespace mimi::kernels

@@ -48,7 +48,7 @@ class NearestCase : public KernelCase {
   double flop() const override { return 2.0 * rows_ * depth_ * columns_; }
 
   void prepare(const KernelTable& table) override {
-    std::fill(found_.begin(), found_.end(), kPoison);
+    std::fill(found_.begin(), found_.end(), kernels::NearestColumn{0.0f, kPoison});
     if (packed_.contains(&table)) return;
     const kernels::WeightLayout layout = {.data = weights_.data(),
                                           .tap_step = 0,
@@ -76,12 +76,18 @@ class NearestCase : public KernelCase {
 
   // The lowest of the columns that may be the best within rounding's reach; on integers, exactly.
   std::string fault() const override {
-    if (found_.front() != kPoison || found_.back() != kPoison) return "written beyond the rows";
+    if (found_.front().column != kPoison || found_.back().column != kPoison) {
+      return "written beyond the rows";
+    }
     for (int t = 0; t < rows_; ++t) {
-      const int found = found_[static_cast<std::size_t>(t) + 1];
+      const auto [score_told, found] = found_[static_cast<std::size_t>(t) + 1];
       if (found < 0 || found >= columns_) return "row " + std::to_string(t) + " has no column";
       const int best = best_column(t);
       const Bounded found_score = score(t, found), best_score = score(t, best);
+      if (std::abs(score_told - found_score.value) > found_score.bound) {
+        return "row " + std::to_string(t) + " has score " + std::to_string(score_told) +
+               ", expected " + std::to_string(found_score.value);
+      }
       const double slack = exact() ? 0 : found_score.bound + best_score.bound;
       const bool lowest = !exact() || found == best;
       if (lowest && !(found_score.value < best_score.value - slack)) continue;
@@ -91,7 +97,14 @@ class NearestCase : public KernelCase {
     return {};
   }
 
-  std::vector<float> output() const override { return {found_.begin(), found_.end()}; }
+  std::vector<float> output() const override {
+    std::vector<float> values;
+    for (const auto& [score, column] : found_) {
+      values.push_back(score);
+      values.push_back(static_cast<float>(column));
+    }
+    return values;
+  }
 
  private:
   static constexpr std::int32_t kPoison = -12345;
@@ -123,7 +136,7 @@ class NearestCase : public KernelCase {
   const std::vector<float> weights_;  // [columns][depth]
   std::vector<float> bias_;
   std::map<const KernelTable*, Packed> packed_;
-  std::vector<std::int32_t> found_;  // between two that nobody may write
+  std::vector<kernels::NearestColumn> found_;  // between two that nobody may write
 };
 
 void add_nearest(KernelCases& cases) {
