@@ -79,7 +79,7 @@ def main():
     figures = frames(mimi, args) if args.stream else whole(mimi, args)
     version = subprocess.run([args.program, "--version"], stdout=subprocess.PIPE, check=True,
                              text=True).stdout.split("\n", 1)[0]
-    load = bench(mimi, args, 1, 1)["load_seconds"]
+    load = bench(mimi, args, 1, 1)["loads"][0]["seconds"]
     print(json.dumps({"name": version, "load_seconds": load, **figures}))
 
 
