@@ -60,6 +60,9 @@ list(REMOVE_ITEM support_sources ${test_sources} ${writer_sources} ${check_sourc
 mimi_tests_that_build(test_sources ${test_sources})
 mimi_tests_that_build(support_sources ${support_sources})
 
+# It has kernels inside.
+set_source_files_properties(tests/emulated_amx.cpp PROPERTIES COMPILE_OPTIONS
+                                                              "-ffp-contract=off;-fno-math-errno")
 add_executable(mimi_tests ${support_sources} ${test_sources})
 target_include_directories(mimi_tests SYSTEM PRIVATE ${MIMI_DOCTEST_INCLUDE_DIR}
                                                      ${MIMI_JSON_INCLUDE_DIR})
@@ -75,7 +78,8 @@ foreach(source IN LISTS test_sources)
 endforeach()
 
 # Every kernel on every instruction set; with --time, how long each call takes.
-add_executable(kernel_check ${check_sources} tests/guarded.cpp tests/reference.cpp)
+add_executable(kernel_check ${check_sources} tests/emulated_amx.cpp tests/guarded.cpp
+                            tests/reference.cpp)
 target_link_libraries(kernel_check PRIVATE libmimi)
 add_test(NAME kernel_check COMMAND kernel_check)
 # Machines that lack instructions, and whether what one has is found.

@@ -31,7 +31,7 @@ _mimi() {
       esac
       ;;
     --format) _mimi_words 's16 s24 f32' ;;
-    --isa) _mimi_words 'portable avx2 avxvnni avx512 avx512vnni avx512bf16 neon neondotprod neoni8mm' ;;
+    --isa) _mimi_words 'portable avx2 avxvnni avx512 avx512vnni avx512bf16 avx512amx neon neondotprod neoni8mm' ;;
     --compare) _mimi_files json ;;
     --like) _mimi_files mimi ;;
     --model) _mimi_files safetensors ;;

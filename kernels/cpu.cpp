@@ -2,6 +2,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -19,6 +21,19 @@ bool has_avx_vnni() {
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & 1U << 4) != 0;
 }
 
+// The OS saves the tile registers, 8 KB a thread, only of processes that asked.
+bool may_use_tiles() {
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+bool has_amx_int8() {
+  constexpr unsigned kTilesAndInt8 = 1U << 24 | 1U << 25;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+         (edx & kTilesAndInt8) == kTilesAndInt8 && may_use_tiles();
+}
+
 // __builtin_cpu_supports also asks the OS whether it saves the registers.
 CpuFeatures detect() {
   __builtin_cpu_init();
@@ -29,6 +44,7 @@ CpuFeatures detect() {
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   f.avx512_vnni = f.avx512 && __builtin_cpu_supports("avx512vnni");
   f.avx512_bf16 = f.avx512_vnni && __builtin_cpu_supports("avx512bf16");
+  f.amx_int8 = f.avx512_bf16 && has_amx_int8();
   return f;
 }
 #elif defined(__aarch64__)

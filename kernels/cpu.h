@@ -12,6 +12,7 @@ struct CpuFeatures {
   bool avx512 = false;  // F, DQ, BW and VL
   bool avx512_vnni = false;
   bool avx512_bf16 = false;  // and VNNI
+  bool amx_int8 = false;     // and AVX-512 with both of these
   bool dotprod = false;
   bool i8mm = false;
 };

@@ -19,6 +19,7 @@ extern const Int8Kernels kAvxVnniKernels;
 extern const KernelTable kAvx512Table;
 extern const Int8Kernels kVnniKernels;
 extern const Bf16Kernels kPairKernels;
+extern const Int8Kernels kAmxKernels;
 #elif defined(__aarch64__)
 extern const KernelTable kNeonTable;
 extern const Int8Kernels kDotprodKernels;
@@ -76,19 +77,27 @@ double multiply_adds_per_second(double (*peak)(std::int64_t, float*)) {
 
 // Some machines run the instruction for pairs at half the speed of two f32 ones, others at twice.
 bool pairs_are_faster() {
-  static const bool faster = multiply_adds_per_second(kPairKernels.multiply_add_peak) >
-                             multiply_adds_per_second(kAvx512Table.multiply_add_peak);
+  static const bool faster =
+      cpu_features().avx512_bf16 && multiply_adds_per_second(kPairKernels.multiply_add_peak) >
+                                        multiply_adds_per_second(kAvx512Table.multiply_add_peak);
   return faster;
+}
+
+const KernelTable& avx512_amx_table() {
+  static const KernelTable table = with_int8(
+      "avx512amx", pairs_are_faster() ? avx512_bf16_table() : avx512_vnni_table(), kAmxKernels);
+  return table;
 }
 
 // Best first.
 std::vector<Candidate> candidates() {
   const CpuFeatures& cpu = cpu_features();
-  Candidate best = {&avx512_bf16_table(), cpu.avx512_bf16};
-  Candidate second = {&avx512_vnni_table(), cpu.avx512_vnni};
-  if (cpu.avx512_bf16 && !pairs_are_faster()) std::swap(best, second);
-  return {best,
+  Candidate second = {&avx512_bf16_table(), cpu.avx512_bf16};
+  Candidate third = {&avx512_vnni_table(), cpu.avx512_vnni};
+  if (!pairs_are_faster()) std::swap(second, third);
+  return {{&avx512_amx_table(), cpu.amx_int8},
           second,
+          third,
           {&kAvx512Table, cpu.avx512},
           {&avx_vnni_table(), cpu.avx_vnni},
           {&kAvx2Table, cpu.avx2},

@@ -31,6 +31,18 @@ void add_scaled(const Tile<Rows, Vecs>& tile, const float* row_scales, std::ptrd
   }
 }
 
+// Makes of the sums of all taps those of the task, and applies its epilogue.
+inline void finish_int8_rows(const PanelTask& task, int first, int rows) {
+  const float* column_scales = task.int8->column_scales;
+  for (int t = first; t < first + rows; ++t) {
+    for (int column = 0; column < task.vecs * kLanes; column += kLanes) {
+      float* sum = task.output + t * task.output_stride + column;
+      store(sum, fma(load(sum), load(column_scales + column), load(task.bias + column)));
+    }
+  }
+  finish_tile(task, first, rows);
+}
+
 template <int Rows, int Vecs, typename Add>
 void int8_tile(const PanelTask& task, int first) {
   const Int8Scaling& scaling = *task.int8;
@@ -53,14 +65,7 @@ void int8_tile(const PanelTask& task, int first) {
     a.data += a.tap_step;
     fetch.next += fetch.step * a.depth;
   }
-  if (task.epilogue == nullptr) return;
-  for (int r = 0; r < Rows; ++r) {
-    for (int column = 0; column < Vecs * kLanes; column += kLanes) {
-      float* sum = c + r * task.output_stride + column;
-      store(sum, fma(load(sum), load(scaling.column_scales + column), load(task.bias + column)));
-    }
-  }
-  finish_tile(task, first, Rows);
+  if (task.epilogue) finish_int8_rows(task, first, Rows);
 }
 
 template <typename Add>

@@ -6,7 +6,7 @@ set -euo pipefail
 
 found=0
 status=0
-for object in "$1"/CMakeFiles/mimi_kernels.dir/kernels/{portable,avx2,avx_vnni,avx512,avx512_bf16,avx512_vnni,neon,neon_dotprod,neon_i8mm}.cpp.o; do
+for object in "$1"/CMakeFiles/mimi_kernels.dir/kernels/{portable,avx2,avx_vnni,avx512,avx512_amx,avx512_bf16,avx512_vnni,neon,neon_dotprod,neon_i8mm}.cpp.o; do
   if [ ! -e "$object" ]; then continue; fi  # of another architecture
   found=$((found + 1))
   exported=$(nm --defined-only --extern-only --demangle --format=posix "$object" | sed 's/ [A-Za-z] .*//')

@@ -1,7 +1,7 @@
 // kernel_check [--time] [--isa NAME] [KERNEL]...: every kernel on every instruction set that runs
-// here, on many calls: against the reference in double precision, and for the same bits on all;
-// with
-// --time, the time of the same calls. Exit code 1 where a call is wrong, or none was made.
+// here, and on AMX emulated, on many calls: against the reference in double precision, and for the
+// same bits on all; with --time, the time of the same calls. Exit code 1 where a call is wrong, or
+// none was made.
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kernels/dispatch.h"
+#include "tests/emulated_amx.h"
 #include "tests/kernel_cases.h"
 
 namespace mimi::test {
@@ -81,7 +81,7 @@ struct Counts {
 
 // One case on all tables; the last, the portable one, comes first.
 void check(KernelCase& c, const Options& options, Counts& counts) {
-  const auto& tables = kernels::available();
+  const auto& tables = checked_tables();
   std::vector<float> expected;
   for (auto table = tables.rbegin(); table != tables.rend(); ++table) {
     const bool wanted = options.isa.empty() || options.isa == (*table)->name;

@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "kernels/dispatch.h"
 #include "kernels/float_mode.h"
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
+#include "tests/emulated_amx.h"
 #include "tests/guarded.h"
 
 namespace mimi::test {
@@ -182,7 +182,7 @@ TEST_CASE("gemm and parallel_gemm in bf16 and int8: the same sums everywhere") {
       CAPTURE(c.depth);
       const Problem p(c);
       const auto expected = expected_sums(p, dtype);
-      for (const KernelTable* table : kernels::available()) {
+      for (const KernelTable* table : checked_tables()) {
         CAPTURE(std::string(table->name));
         const PackedMatrix packed({table, dtype}, p.layout(), p.bias);
         const int padded = (c.columns + kLanes - 1) / kLanes * kLanes;
@@ -229,7 +229,7 @@ TEST_CASE("low precision: an epilogue with everything, over several panels") {
   for (const Dtype dtype : {Dtype::kBf16, Dtype::kInt8}) {
     const Problem p({30, 2, 1, 48, 80, 1.0F});
     std::vector<float> first;
-    for (const KernelTable* table : kernels::available()) {
+    for (const KernelTable* table : checked_tables()) {
       CAPTURE(std::string(table->name));
       const PackedMatrix packed({table, dtype}, p.layout(), p.bias);
       std::vector<float> residual(Problem::size(30 * 80), 0.25F), scale(80, 0.5F);
