@@ -12,9 +12,9 @@ import torch.nn.functional as F
 
 from model import CausalConv, CausalConvTranspose, Residual
 
-SIZE = 0.5  # root mean square of every layer's output
+SIZE = 0.25  # standard deviation of every layer's output; their means are zero
 OLD_WEIGHT = 0.25  # of the older half of a patch in its principal components
-RIDGE = 1e-3
+RIDGE = 1e-4
 
 
 class Moments:
@@ -28,6 +28,9 @@ class Moments:
         sums = (rows.sum(0), rows.t() @ rows)
         self.sums = sums if self.count == 0 else tuple(a + b for a, b in zip(self.sums, sums))
         self.count += len(rows)
+
+    def second(self):
+        return (self.sums[1] / self.count).float()
 
     def centred(self):
         mean = self.sums[0] / self.count
@@ -74,17 +77,14 @@ def start_convolution(layer, feature_batches, components, whitening):
     rows *= (SIZE / spread)[:, None]
     rows[:components] = principal(covariance, emphasis, components, whitening)
     layer.conv.weight.copy_(rows.view(outputs, inputs, kernel))
-    if layer.conv.bias is not None:
-        layer.conv.bias.copy_(-(rows @ mean))
+    layer.conv.bias.copy_(-(rows @ mean))
 
 
-def solve(moments, inputs):
-    """Ridge regression of the targets on the inputs: weights [targets x inputs] and bias."""
-    mean, covariance = moments.centred()
-    normal = covariance[:inputs, :inputs]
+def ridge(moments, inputs):
+    """Weights [targets x inputs] of a ridge regression, from second moments of both."""
+    normal = moments[:inputs, :inputs]
     normal = normal + RIDGE * normal.diagonal().mean() * torch.eye(inputs)
-    weights = torch.linalg.solve(normal, covariance[:inputs, inputs:]).t()
-    return weights, mean[inputs:] - weights @ mean[:inputs]
+    return torch.linalg.solve(normal, moments[:inputs, inputs:]).t()
 
 
 def fit_convolution(layer, feature_batches, target_batches):
@@ -93,35 +93,40 @@ def fit_convolution(layer, feature_batches, target_batches):
     for x, target in zip(feature_batches, target_batches):
         moments.add(patches(layer, x), target.transpose(1, 2).reshape(-1, target.shape[1]))
     outputs, inputs, kernel = layer.conv.weight.shape
-    weights, bias = solve(moments, inputs * kernel)
-    _, covariance = moments.centred()
-    inner = covariance[: inputs * kernel, : inputs * kernel]
+    mean, covariance = moments.centred()
+    count = inputs * kernel
+    weights = ridge(covariance, count)
+    inner = covariance[:count, :count]
     rows = torch.randn(outputs, inputs * kernel)
     spread = torch.einsum("ij,jk,ik->i", rows, inner, rows).clamp(min=1e-12).sqrt()
     rows *= (SIZE / spread)[:, None]
     rows[: len(weights)] = weights
     layer.conv.weight.copy_(rows.view(outputs, inputs, kernel))
-    layer.conv.bias.zero_()
-    layer.conv.bias[: len(bias)] = bias
+    layer.conv.bias.copy_(-(rows @ mean[:count]))
+    layer.conv.bias[: len(weights)] = mean[count:] - weights @ mean[:count]
 
 
 def fit_transpose(layer, feature_batches, target_batches):
-    """The same for a transposed convolution: each output block sees two input steps."""
+    """The same for a transposed convolution: each output block sees two input steps.
+
+    One bias serves all the steps of a block: the targets' mean.
+    """
     stride = layer.conv.stride[0]
     inputs, outputs = layer.conv.weight.shape[:2]
+    mean = torch.cat([target.mean((0, 2))[None] for target in target_batches]).mean(0)
     moments = Moments()
     for x, target in zip(feature_batches, target_batches):
         both = torch.cat((x, F.pad(x, (1, 0))[..., :-1]), 1)
-        blocks = target.unflatten(2, (-1, stride)).permute(0, 2, 1, 3).flatten(2)
+        blocks = (target - mean[:, None]).unflatten(2, (-1, stride)).permute(0, 2, 1, 3).flatten(2)
         moments.add(both.transpose(1, 2).flatten(0, 1), blocks.flatten(0, 1))
-    weights, bias = solve(moments, 2 * inputs)
-    fitted = len(weights) // stride
+    weights = ridge(moments.second(), 2 * inputs)
+    fitted = len(mean)
     weights = weights.view(fitted, stride, 2, inputs).permute(3, 0, 2, 1).flatten(2)
-    feature_size = feature_batches[0].std()
+    feature_size = feature_batches[0].square().mean().sqrt()
     set_random(layer.conv.weight, SIZE / feature_size, 2 * inputs)
     layer.conv.weight[:, :fitted] = weights
     layer.conv.bias.zero_()
-    layer.conv.bias[:fitted] = bias.view(fitted, stride).mean(1)
+    layer.conv.bias[:fitted] = mean
 
 
 def start_residual(layer):
@@ -157,23 +162,25 @@ def start_resampling(model, paired):
     up[2 * paired:, 0] = torch.tensor([0.5, 1.0, 0.5, 0.0]).expand(rest, 4)
 
 
-def start_projections(quantizer, latents):
-    """Projections on the latent's principal components; the strongest go half through each half."""
+def start_projections(quantizer, latents, coded):
+    """The acoustic half takes the principal components of the first `coded` channels, the semantic
+    half those of the others: what both quantised would keep the coarser one's error."""
     rows = torch.cat([z.transpose(1, 2).flatten(0, 1) for z in latents])
-    values, vectors = torch.linalg.eigh(rows.t() @ rows / len(rows))
-    basis = vectors.flip(1).t()
+    moments = rows.t() @ rows / len(rows)
     semantic, acoustic = quantizer.halves()
     dim = semantic.input_proj.weight.shape[0]
-    share = torch.zeros(dim)
-    share[: dim // 4] = 0.5
-    for half, weight in ((semantic, share), (acoustic, 1 - share)):
-        half.input_proj.weight.copy_(basis[:dim, :, None])
-        half.output_proj.weight.copy_((basis[:dim] * weight[:, None]).t()[..., None])
+    for half, first, last in ((acoustic, 0, coded), (semantic, coded, len(moments))):
+        basis = torch.zeros(dim, len(moments))
+        count = min(dim, last - first)
+        _, vectors = torch.linalg.eigh(moments[first:last, first:last])
+        basis[:count, first:last] = vectors.flip(1).t()[:count]
+        half.input_proj.weight.copy_(basis[..., None])
+        half.output_proj.weight.copy_(basis.t()[..., None])
 
 
 @torch.no_grad()
 def initialise(model, audio_batches):
-    """Sets every weight.  audio_batches: a list of [B x 1 x samples], about 30 minutes in all.
+    """Sets every weight.  audio_batches: a list of [B x 1 x samples], a few minutes in all.
 
     Returns the signal-to-noise ratio in dB of the untrained model, continuous latent, on the last
     batch.
@@ -187,7 +194,8 @@ def initialise(model, audio_batches):
             outputs = layer.conv.weight.shape[0]
             last = layer is model.encoder.layers[-1]
             some = features[: 2 if features[0].shape[-1] > 4000 else None]
-            components = outputs // 3 if last else min(outputs // 2, layer.conv.weight[0].numel())
+            components = (outputs // 3 if last
+                          else min(outputs * 3 // 4, layer.conv.weight[0].numel()))
             # Whitening the first layer alone emphasises high frequencies once, as an ear would;
             # in between it would lose track of which components matter.
             whitening = 0.25 if last or not kept else 0.0
@@ -202,7 +210,7 @@ def initialise(model, audio_batches):
     features = [model.encoder_transformer(x) for x in features]
     start_resampling(model, components)
     latents = [model.downsample(x) for x in features]
-    start_projections(model.quantizer, latents)
+    start_projections(model.quantizer, latents, 2 * components)
     return start_decoder(model, latents, audio_batches, kept)
 
 

@@ -61,6 +61,8 @@ def quantise_half(half, latent, kept, learn):
     kept = kept.repeat_interleave(frames)
     residual, total, commitment = flat, torch.zeros_like(flat), 0.0
     for number, level in enumerate(half.layers):
+        if not learn and number >= kept.max():
+            break
         entries = level.codebook.entries()
         index = nearest(residual.detach(), entries)
         chosen = entries[index]

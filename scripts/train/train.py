@@ -29,7 +29,7 @@ from initialise import initialise
 from losses import Reconstruction, weighted
 from model import HOP_SAMPLES, Mimi, make_config
 
-WARM_UP_STEPS = 200
+WARM_UP_STEPS = 50
 GAN_RAMP_STEPS = 1000
 CLIP_NORM = 2.0
 COMMITMENT = 0.25
@@ -55,6 +55,8 @@ def arguments():
     p.add_argument("--rate", type=float, default=5e-4, help="learning rate")
     p.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights")
     p.add_argument("--holdout", nargs="*", default=[], help="recordings (file stems) to leave out")
+    p.add_argument("--bf16", action=argparse.BooleanOptionalAction,
+                   default=torch.cuda.is_available(), help="autocast, for hardware it is fast on")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--save-every", type=int, default=250, help="steps between saved states")
@@ -101,7 +103,7 @@ class Trainer:
             return
         model = self.model.to("cpu")
         ratio = initialise(model, [torch.from_numpy(self.batches.draw(16, 40 * HOP_SAMPLES))
-                                   for _ in range(8)])
+                                   for _ in range(4)])
         self.model.to(self.device)
         self.average.load_state_dict(self.model.state_dict())
         self.log(f"initialised: signal-to-noise ratio {ratio:.1f} dB")
@@ -136,7 +138,7 @@ class Trainer:
     # Phases
 
     def autocast(self):
-        return torch.autocast(self.device.type, torch.bfloat16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.bf16)
 
     def draw(self):
         samples = self.args.frames * HOP_SAMPLES
