@@ -70,8 +70,9 @@ class PcmSource : public AudioSource {
     const std::size_t frames = size / width;
     const std::size_t samples = frames * static_cast<std::size_t>(channels_);
     decode_pcm(encoding_, bytes_, interleaved.first(samples));
-    std::copy(&bytes_[frames * width], bytes_.data() + size, bytes_.data());
-    bytes_.resize(size - frames * width);
+    const auto rest = std::span(bytes_).subspan(frames * width, size - frames * width);
+    std::ranges::copy(rest, bytes_.begin());
+    bytes_.resize(rest.size());
     return frames;
   }
 
