@@ -30,7 +30,7 @@ function(mimi_set_up_test name)
     set_tests_properties(${name} PROPERTIES LABELS install)
   elseif(name MATCHES "^test_slurm")
     set_tests_properties(${name} PROPERTIES LABELS slurm)
-  elseif(name MATCHES "^test_(faults|limits)")
+  elseif(name MATCHES "^test_(faults|limits|small_disk)")
     set_tests_properties(${name} PROPERTIES LABELS faults)
   endif()
 endfunction()
@@ -103,7 +103,7 @@ foreach(source IN LISTS writer_sources)
 endforeach()
 
 if(MIMI_BUILD_CLI)
-  # Preloaded by test_faults.py.
+  # Preloaded by test_faults.py and test_small_disk.py.
   foreach(shim fault_shim small_disk)
     add_library(${shim} MODULE tests/faults/${shim}.cpp)
     target_link_libraries(${shim} PRIVATE ${CMAKE_DL_LIBS})

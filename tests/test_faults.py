@@ -14,7 +14,6 @@ from cli_support import MIMI, CliTest, noise, wav
 
 TINY = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
 SHIM = os.path.join(os.environ["MIMI_BUILD_DIR"], "fault_shim.so")
-SMALL_DISK = os.path.join(os.environ["MIMI_BUILD_DIR"], "small_disk.so")
 SOAK = "MIMI_SOAK" in os.environ
 SAMPLE = 12  # calls of each kind and run
 MODES = {"read": ("fail", "short", "intr"), "write": ("fail", "short", "intr"),
@@ -134,52 +133,6 @@ class Faults(CliTest):
             if left:
                 self.assertEqual(self.get("in.mimi"), expected)
             self.clean()
-
-
-class FullDisk(CliTest):
-    STEPS = 12  # from no room to enough
-
-    def outputs(self, folder):
-        """What lies in its place: path -> bytes. Unfinished work and what says so are left out."""
-        found = {}
-        for path, _, names in os.walk(self.path(folder)):
-            for name in names:
-                place = os.path.relpath(os.path.join(path, name), self.path(folder))
-                if not place.startswith(".work/") and place != "dataset.json":
-                    found[place] = self.get(os.path.join(folder, place))
-        return found
-
-    def tokenize(self, form, out, disk=None):
-        env = dict(os.environ)
-        if disk is not None:
-            env |= {"LD_PRELOAD": SMALL_DISK, "MIMI_SMALL_DISK": f"{disk}:{self.path(out)}"}
-        return subprocess.run(
-            [MIMI, "-q", "--model", TINY, "tokenize", "in", "--out", out, "--as", form,
-             "--shard-size", "4"], cwd=self.dir, env=env, capture_output=True, timeout=120)
-
-    def test_tokenize_goes_on_when_there_is_room(self):
-        os.mkdir(self.path("in"))
-        for i in range(10):
-            self.put(f"in/r{i}.wav", wav(noise(24000 * (1 + i), seed=i)))
-        for form in ("mimi", "npy", "wds", "safetensors", "parquet"):
-            whole = form + "-whole"
-            self.assertEqual(self.tokenize(form, whole).returncode, 0)
-            expected = self.outputs(whole)
-            bytes_needed = 2 * sum(len(data) for data in expected.values()) + 4000
-            full = 0
-            for step in range(self.STEPS + 1):
-                result = self.tokenize(form, form, disk=bytes_needed * step // self.STEPS)
-                told = (form, step, result.stderr)
-                left = self.outputs(form)
-                self.assertLessEqual(left.items(), expected.items(), told)
-                if result.returncode == 0:
-                    break
-                full += 1
-                self.assertEqual(result.returncode, 1, told)
-                self.assertRegex(result.stderr.decode(), rf"\Amimi: {form}/[^\n]*: cannot write: "
-                                                         r"No space left on device\n\Z", told)
-            self.assertEqual(left, expected)
-            self.assertGreater(full, 2, form)
 
 
 if __name__ == "__main__":
