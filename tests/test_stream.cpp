@@ -1,7 +1,6 @@
 // The same input gives the same bits however it is cut, blocked, threaded and computed, and those
 // bits are the ones that every machine and compiler gives: tests/data/output-bits.txt.
 #include <doctest/doctest.h>
-#include <malloc.h>
 
 #include <algorithm>
 #include <array>
@@ -341,30 +340,6 @@ TEST_CASE("a long stream gives the same bits however it is cut, under every wind
     different.insert(whole);
   }
   CHECK(different.size() == 3);
-}
-
-// Under a sanitizer's own malloc this is 0 throughout.
-std::size_t heap_bytes_in_use() {
-  const auto info = ::mallinfo2();
-  return info.uordblks + info.hblkhd;
-}
-
-TEST_CASE("a stream's memory does not grow") {
-  const Model model = open_tiny();
-  const auto audio = noise(2);  // 25 frames
-  Encoder encoder(model, {.levels = 6, .stream = {}});
-  Decoder decoder(model, {.levels = first_levels(6), .stream = {}});
-  std::vector<std::uint16_t> codes;
-  std::vector<float> decoded;
-  std::size_t in_use = 0;
-  for (int i = 0; i < 6; ++i) {
-    codes.clear();
-    decoded.clear();
-    encoder.push(audio, codes);
-    decoder.push(codes, decoded);
-    if (i == 0) in_use = heap_bytes_in_use();
-    CHECK(heap_bytes_in_use() == in_use);
-  }
 }
 
 TEST_CASE("two streams of one model on two threads") {
