@@ -20,13 +20,14 @@ add_test(NAME make_models COMMAND ${MIMI_PYTHON} ${PROJECT_SOURCE_DIR}/tests/mak
 set_tests_properties(make_models PROPERTIES FIXTURES_SETUP models)
 
 # Labels name what the slow runs (sanitizers, qemu) leave out: `full`, work with a model of the real
-# size; `install`, tests of files rather than of code; `slurm`, which is about scripts; and `faults`,
-# which needs the allocator, memory limits or a library's place before all others for itself.
+# size, and what watches the heap; `install`, tests of files rather than of code; `slurm`, which is
+# about scripts; and `faults`, which needs the allocator, memory limits or a library's place before
+# all others for itself.
 function(mimi_set_up_test name)
   set_tests_properties(${name} PROPERTIES ENVIRONMENT "${test_environment}" FIXTURES_REQUIRED models)
-  if(name MATCHES "_full")
+  if(name MATCHES "_full|^test_soak")
     set_tests_properties(${name} PROPERTIES LABELS full)
-  elseif(name MATCHES "^test_(completions|install|readers)")
+  elseif(name MATCHES "^test_(completions|install|peers|readers)")
     set_tests_properties(${name} PROPERTIES LABELS install)
   elseif(name MATCHES "^test_slurm")
     set_tests_properties(${name} PROPERTIES LABELS slurm)

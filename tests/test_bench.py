@@ -1,12 +1,9 @@
 #!/usr/bin/env python3
 """`mimi bench`: its figures are all there and agree with each other. Not how good they are."""
 import json
-import os
-import subprocess
-import sys
 import unittest
 
-from cli_support import FLAC, FLAC_SAMPLES, MIMI, RATE, SOURCE, CliTest, noise, wav
+from cli_support import FLAC, FLAC_SAMPLES, RATE, CliTest
 
 STAGES = ("seanet", "transformer", "quantizer")
 
@@ -121,20 +118,6 @@ class Bench(CliTest):
         self.near((many - few) * 1e9, 24 * 42 * 2 * 2048 * 32, 1e-5)
         cut = self.bench(FLAC, "--seconds", "2", "--runs", "1", "--threads", "1")
         self.assertEqual(cut["audio_seconds"], 2)
-
-    def test_the_driver_of_compare_peers(self):
-        self.put("short.wav", wav(noise(RATE)))
-        self.put("long.wav", wav(noise(4 * RATE)))
-        drive = [sys.executable, os.path.join(SOURCE, "scripts/peers/drive_mimi.py"), MIMI,
-                 os.path.join(SOURCE, "model"), "--wav", self.path("short.wav"), "--long-wav",
-                 self.path("long.wav"), "--extra", "3", "--out", self.dir, "--cores", "1",
-                 "--runs", "1", "--levels", "8"]
-        for dtype, kind, figure in (("f32", [], "times_real_time"), ("int8", ["--stream"], "p99_ms")):
-            found = json.loads(subprocess.run([*drive, "--dtype", dtype, *kind], check=True,
-                                              stdout=subprocess.PIPE).stdout)
-            self.assertGreater(found["load_seconds"], 0)
-            for direction in ("encode", "decode"):
-                self.assertIn(figure, found[direction])
 
     def test_table(self):
         table = self.mimi("bench", "--seconds", "1", "--runs", "1", "--threads", "2",
