@@ -19,7 +19,7 @@ PHASE_CORNER_HZ = 1500.0  # the ear follows phase below this; above, the envelop
 LOG_FLOOR = 1e-2  # of magnitudes: about 60 dB below speech, as quiet as one can hear beside it
 MAGNITUDE_FLOOR = 3e-2  # 30 dB below speech: roots of less have gradients that drown the others
 
-WEIGHTS = dict(mel=1.0, magnitude=2.0, phase=2.0, wave=1.0, envelope=1.0)
+WEIGHTS = dict(mel=1.0, magnitude=3.0, phase=0.5, wave=1.5, envelope=0.2)
 
 
 def mel_bank(window, bands, device):

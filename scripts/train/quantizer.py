@@ -1,9 +1,10 @@
-"""Training of the residual quantisers: nearest entries, running codebooks, k-means."""
+"""Training of the residual quantisers: channels in their place, running codebooks, k-means."""
 import torch
 
-LEVEL_CHOICES = torch.tensor([1, 2, 4, 8, 16, 32])
-LEVEL_ODDS = torch.tensor([0.10, 0.10, 0.15, 0.30, 0.15, 0.20])
+LEVEL_CHOICES = torch.tensor([1, 2, 4, 8, 16, 32, 128])  # 128: in a channel, hardly any noise
+LEVEL_ODDS = torch.tensor([0.03, 0.03, 0.06, 0.33, 0.15, 0.20, 0.20])
 DECAY = 0.995
+CHANNEL_MEMORY = 50  # steps over which covariances are followed
 DEAD_SHARE = 0.06  # an entry used less than this share of an even use is replaced
 
 
@@ -85,14 +86,51 @@ def quantise(quantizer, latent, kept, learn):
     return first + rest, first_loss + rest_loss
 
 
-def jitter(quantizer, latent, noise):
-    """The continuous stand-in for `quantise`: projections and noise of a relative size."""
-    out = 0
-    for half in quantizer.halves():
-        projected = half.input_proj(latent)
-        out = out + half.output_proj(
-            projected + noise * projected.detach().std() * torch.randn_like(projected))
-    return out
+def effective_bits(levels):
+    """Bits at which a Gaussian coder would leave what k-means levels leave, as measured: 1 to 8."""
+    return 14.0 * levels ** 0.72
+
+
+class Channel:
+    """What quantisation does to a half's projected latents, without codebooks.
+
+    Rate-distortion theory of Gaussian vectors: principal components with less variance than a water
+    level vanish, the others shrink and take on noise.  The level follows from the bits.
+    """
+
+    def __init__(self, half):
+        self.half, self.count, self.mean, self.square = half, 0, 0.0, 0.0
+
+    @torch.no_grad()
+    def components(self, rows):
+        """Follows the mean and the covariance; returns the variances and directions."""
+        self.count = min(self.count + 1, CHANNEL_MEMORY)
+        share = 1 / self.count
+        self.mean = self.mean + share * (rows.mean(0) - self.mean)
+        self.square = self.square + share * (rows.t() @ rows / len(rows) - self.square)
+        values, vectors = torch.linalg.eigh(self.square - self.mean[:, None] * self.mean)
+        return values.clamp(min=1e-9), vectors
+
+    @torch.no_grad()
+    def water(self, values, bits):
+        """values [D], bits [B] -> [B] by bisection."""
+        low, high = (end.expand(len(bits)).log2() for end in (values.min() * 1e-6, values.max()))
+        for _ in range(30):
+            middle = (low + high) / 2
+            rate = (values.log2() - middle[:, None]).clamp(min=0).sum(1) / 2
+            low, high = torch.where(rate > bits, middle, low), torch.where(rate > bits, high, middle)
+        return high.exp2()
+
+    def __call__(self, latent, kept):
+        """latent [B x H x T], kept levels [B] -> what the decoder gets [B x H x T]."""
+        projected = self.half.input_proj(latent).transpose(1, 2)
+        values, vectors = self.components(projected.detach().flatten(0, 1))
+        water = self.water(values, effective_bits(kept))[:, None]
+        gain = (1 - water / values).clamp(min=0)
+        noise = (water * gain).sqrt()[:, None] * torch.randn_like(projected)
+        turned = (projected - self.mean) @ vectors * gain[:, None] + noise
+        received = (turned @ vectors.t() + self.mean) * (kept > 0)[:, None, None]
+        return self.half.output_proj(received.transpose(1, 2))
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@
 Run it again with the same OUT to go on from the last saved state, with more --steps to go further.
 The phases are counted in steps, so that stopping, pausing and sharing the machine change nothing:
 
-    continuous   the autoencoder alone, noise in place of the quantisers
+    continuous   the autoencoder alone, a noisy channel in place of the quantisers
     joint        codebooks (k-means, then running means) with level dropout; the discriminators join
     final        encoder frozen, codebooks fitted anew, the decoder goes on while the rate decays
 """
@@ -33,7 +33,6 @@ WARM_UP_STEPS = 50
 GAN_RAMP_STEPS = 1000
 CLIP_NORM = 2.0
 COMMITMENT = 0.25
-LATENT_NOISE = 0.15
 
 
 def arguments():
@@ -74,6 +73,7 @@ class Trainer:
         self.sources = decode_folder(args.recordings, self.out / "pcm", args.holdout)
         self.model = Mimi(self.config).to(self.device)
         self.average = copy.deepcopy(self.model)
+        self.channels = [rvq.Channel(half) for half in self.model.quantizer.halves()]
         self.judges = gan.make_discriminators().to(self.device)
         self.reconstruction = Reconstruction(self.device)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), args.rate, betas=(0.8, 0.99),
@@ -168,11 +168,12 @@ class Trainer:
 
     def enter_phases(self):
         args = self.args
-        if self.phase == "continuous" and self.step >= args.continuous_steps:
+        final = self.step >= args.steps - args.final_steps
+        if self.phase == "continuous" and self.step >= args.continuous_steps and not final:
             self.average.load_state_dict(self.model.state_dict())
             self.fit_codebooks()
             self.phase = "joint"
-        if self.phase == "joint" and self.step >= args.steps - args.final_steps:
+        if self.phase != "final" and final:
             self.model.load_state_dict(self.average.state_dict())
             self.fit_codebooks()
             self.phase = "final"
@@ -189,14 +190,15 @@ class Trainer:
     def reconstruct(self, audio):
         """audio [B x 1 x samples] -> the decoded audio and the commitment loss."""
         quantizer = self.model.quantizer
+        kept = rvq.draw_levels(len(audio), self.device)
         with self.autocast():
             latent = self.model.latent(audio)
         latent = latent.float()
         if self.phase == "continuous":
-            quantised = rvq.jitter(quantizer, latent, LATENT_NOISE)
+            semantic, acoustic = self.channels
+            quantised = semantic(latent, kept.clamp(max=1)) + acoustic(latent, kept - 1)
             commitment = latent.new_zeros(())
         else:
-            kept = rvq.draw_levels(len(audio), self.device)
             quantised, commitment = rvq.quantise(quantizer, latent, kept, self.phase == "joint")
         with self.autocast():
             output = self.model.synthesise(quantised)
