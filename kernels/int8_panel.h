@@ -17,30 +17,45 @@ struct AddQuads {
   static Vec add(Vec x, Vec column, Vec sum) { return add_quads(x, column, sum); }
 };
 
-// Adds one tap's integer sums, times its rows' scales, to what the taps before it left in c.
-template <int Rows, int Vecs>
-void add_scaled(const Tile<Rows, Vecs>& tile, const float* row_scales, std::ptrdiff_t scale_step,
-                bool first, float* c, std::ptrdiff_t stride) {
-  for (int r = 0; r < Rows; ++r) {
-    const Vec scale = broadcast(row_scales[r * scale_step]);
+// What becomes of one tap's integer sums: times their rows' scales they are added to what the taps
+// before left in the output; after the last tap that becomes the task's sums, before its epilogue.
+template <bool First, bool Last, int Rows, int Vecs>
+void scale_rows(const Tile<Rows, Vecs>& tile, const PanelTask& task, int first, int tap) {
+  const Int8Scaling& scaling = *task.int8;
+  const float* row_scales = scaling.row_scales + first * scaling.row_step + tap * scaling.tap_step;
+  // Copies: what is stored might be these, for all that the compiler knows.
+  const std::ptrdiff_t row_step = scaling.row_step, output_stride = task.output_stride;
+  float* output = task.output + first * output_stride;
+  Vec column_scales[Vecs], bias[Vecs];
+  if constexpr (Last) {
     for (int v = 0; v < Vecs; ++v) {
-      float* sum = c + r * stride + v * kLanes;
-      const Vec before = first ? broadcast(0.0f) : load(sum);
-      store(sum, fma(from_integers(tile.sum[r][v]), scale, before));
+      column_scales[v] = load(scaling.column_scales + v * kLanes);
+      bias[v] = load(task.bias + v * kLanes);
     }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+    const Vec scale = broadcast(*row_scales);
+#pragma GCC unroll 4
+    for (int v = 0; v < Vecs; ++v) {
+      const Vec before = First ? broadcast(0.0f) : load(output + v * kLanes);
+      Vec sum = fma(from_integers(tile.sum[r][v]), scale, before);
+      if constexpr (Last) sum = fma(sum, column_scales[v], bias[v]);
+      store(output + v * kLanes, sum);
+    }
+    row_scales += row_step;
+    output += output_stride;
   }
 }
 
-// Makes of the sums of all taps those of the task, and applies its epilogue.
-inline void finish_int8_rows(const PanelTask& task, int first, int rows) {
-  const float* column_scales = task.int8->column_scales;
-  for (int t = first; t < first + rows; ++t) {
-    for (int column = 0; column < task.vecs * kLanes; column += kLanes) {
-      float* sum = task.output + t * task.output_stride + column;
-      store(sum, fma(load(sum), load(column_scales + column), load(task.bias + column)));
-    }
-  }
-  finish_tile(task, first, rows);
+template <int Rows, int Vecs>
+void scale_tap(const Tile<Rows, Vecs>& tile, const PanelTask& task, int first, int tap) {
+  const bool begins = tap == 0 && task.int8->first;
+  const bool ends = tap + 1 == task.a.taps && task.epilogue;
+  if (begins && ends) return scale_rows<true, true>(tile, task, first, tap);
+  if (begins) return scale_rows<true, false>(tile, task, first, tap);
+  if (ends) return scale_rows<false, true>(tile, task, first, tap);
+  scale_rows<false, false>(tile, task, first, tap);
 }
 
 template <int Rows, int Vecs, typename Add>
@@ -49,8 +64,6 @@ void int8_tile(const PanelTask& task, int first) {
   GemmInput a = task.a;
   a.data += first * a.row_step;
   a.taps = 1;
-  float* c = task.output + first * task.output_stride;
-  const float* row_scales = scaling.row_scales + first * scaling.row_step;
   Fetch fetch = fetch_share(task.next_panel, task.a, Vecs, first, Rows, task.rows);
   for (int tap = 0; tap < task.a.taps; ++tap) {
     Tile<Rows, Vecs> tile;
@@ -60,12 +73,11 @@ void int8_tile(const PanelTask& task, int first) {
       tile.clear();
     }
     tile.template accumulate<Add>(a, task.panel + tap * a.depth * Vecs * kLanes, fetch);
-    add_scaled(tile, row_scales + tap * scaling.tap_step, scaling.row_step,
-               tap == 0 && scaling.first, c, task.output_stride);
+    scale_tap(tile, task, first, tap);
     a.data += a.tap_step;
     fetch.next += fetch.step * a.depth;
   }
-  if (task.epilogue) finish_int8_rows(task, first, Rows);
+  if (task.epilogue) finish_tile(task, first, Rows);
 }
 
 template <typename Add>

@@ -104,17 +104,14 @@ void unit_block(Unit& unit, const PanelTask& task, const UnitBlock& block) {
     a.data += summed;
     a.depth -= summed;
     panel += std::ptrdiff_t{summed} * kColumns;
-    const float* row_scales = scaling.row_scales + tap * scaling.tap_step;
     for (int t = 0; t < block.rows; ++t, a.data += a.row_step) {
       Tile<1, Vecs> row;
       row.load_rows(sums + t * kColumns, kColumns);
       row.template accumulate<AddQuads>(a, panel, fetch);
-      add_scaled(row, row_scales + (block.first + t) * scaling.row_step, 0,
-                 tap == 0 && scaling.first, task.output + (block.first + t) * task.output_stride,
-                 0);
+      scale_tap(row, task, block.first + t, tap);
     }
   }
-  if (task.epilogue) finish_int8_rows(task, block.first, block.rows);
+  if (task.epilogue) finish_tile(task, block.first, block.rows);
 }
 
 template <int Vecs, typename Unit>
