@@ -47,23 +47,28 @@ double unit_flop_per_row(const std::vector<ResidualUnit>& units) {
   return flop;
 }
 
-// Where the sums go raw, and their ELU.
-GemmOutput raw_and_elu(UnitRows& rows, int first) {
-  return {rows.raw.row(first),
-          rows.raw.stride(),
-          {.activation = Activation::kElu,
-           .activated = rows.elu.row(first),
-           .activated_stride = rows.elu.stride()}};
+// How exact the ELU of what layers of `dtype` take in must be.
+Activation elu_for(kernels::Dtype dtype) {
+  return dtype == kernels::Dtype::kF32 ? Activation::kElu : Activation::kEluCoarse;
 }
 
-GemmOutput elu_only(RowBuffer& rows, int first) {
-  return {rows.row(first), rows.stride(), {.activation = Activation::kElu}};
+// Where the sums go raw, and their ELU.
+GemmOutput raw_and_elu(Activation elu, UnitRows& rows, int first) {
+  return {
+      rows.raw.row(first),
+      rows.raw.stride(),
+      {.activation = elu, .activated = rows.elu.row(first), .activated_stride = rows.elu.stride()}};
+}
+
+GemmOutput elu_only(Activation elu, RowBuffer& rows, int first) {
+  return {rows.row(first), rows.stride(), {.activation = elu}};
 }
 
 // Rows of a residual unit that one task takes through both convolutions in the cache.
 constexpr int kSliceRows = 96;
 
-// output = input + widen(elu(narrow(input's elu))), then the output's own epilogue.
+// output = input + widen(elu(narrow(input's elu))), then the output's own epilogue, whose ELU is
+// also the inner one.
 void run_unit(int most_threads, const ResidualUnit& unit, const UnitRows& input, int rows,
               GemmOutput output, std::vector<kernels::AlignedFloats>& scratch) {
   const int threads = kernels::worthwhile_threads(most_threads, rows * unit.flop_per_row());
@@ -79,7 +84,7 @@ void run_unit(int most_threads, const ResidualUnit& unit, const UnitRows& input,
     float* narrow = scratch[static_cast<std::size_t>(worker)].data();
     const auto& narrow_weights = unit.narrow.weights();
     kernels::gemm(narrow_weights, unit.narrow.rows_of(input.elu, first),
-                  {narrow, narrow_stride, {.activation = Activation::kElu}},
+                  {narrow, narrow_stride, {.activation = output.epilogue.activation}},
                   {0, count, 0, narrow_weights.panels()});
     const auto& widen_weights = unit.widen.weights();
     kernels::gemm(widen_weights,
@@ -97,8 +102,8 @@ void run_units(int threads, const std::vector<ResidualUnit>& units, std::vector<
                int rows, const GemmOutput& output, std::vector<kernels::AlignedFloats>& scratch) {
   for (std::size_t i = 0; i < units.size(); ++i) {
     const bool last = i + 1 == units.size();
-    run_unit(threads, units[i], inputs[i], rows, last ? output : raw_and_elu(inputs[i + 1], 0),
-             scratch);
+    run_unit(threads, units[i], inputs[i], rows,
+             last ? output : raw_and_elu(output.epilogue.activation, inputs[i + 1], 0), scratch);
   }
   for (UnitRows& input : inputs) input.elu.advance(rows);
 }
@@ -148,7 +153,7 @@ void for_each_stream(int threads, std::size_t streams, Run run) {
 
 }  // namespace
 
-SeanetEncoder::SeanetEncoder(WeightReader& reader) {
+SeanetEncoder::SeanetEncoder(WeightReader& reader) : elu(elu_for(reader.packing().dtype)) {
   const Config& config = reader.checkpoint().config();
   const kernels::Dtype dtype = reader.packing().dtype;
   int channels = config.num_filters;
@@ -226,7 +231,8 @@ void SeanetEncoderStream::run(std::span<SeanetEncoderStream* const> streams,
   const int rows = 2 * frames;
   std::vector<kernels::BatchItem> items;
   for (SeanetEncoderStream* s : streams) {
-    items.push_back({down.rows_of(s->stages_.back().down_input), elu_only(s->last_input_, 0)});
+    items.push_back(
+        {down.rows_of(s->stages_.back().down_input), elu_only(model.elu, s->last_input_, 0)});
   }
   kernels::batch_gemm(threads, down.weights(), items, rows);
   items.clear();
@@ -250,7 +256,7 @@ void SeanetEncoderStream::fill_last_down(const float* samples, int frames, int t
   fill(last, frames, threads);
   Stage& stage = stages_[last];
   run_units(threads, model_->stages[last].units, stage.inputs, frames * stage.rows_a_frame,
-            elu_only(stage.down_input, 0), scratch_);
+            elu_only(model_->elu, stage.down_input, 0), scratch_);
 }
 
 void SeanetEncoderStream::fill(std::size_t stage, int frames, int threads) {
@@ -270,7 +276,7 @@ void SeanetEncoderStream::fill_first(int frames, int threads) {
   std::copy_n(next_sample_, rows, samples_.row(0));
   next_sample_ += rows;
   kernels::parallel_gemm(threads, model_->first.weights(), model_->first.rows_of(samples_), rows,
-                         raw_and_elu(output, 0));
+                         raw_and_elu(model_->elu, output, 0));
   samples_.advance(rows);
   report(*tap_, "encoder.0", output.raw, 0, rows);
 }
@@ -279,17 +285,18 @@ void SeanetEncoderStream::run_stage(std::size_t index, int frames, int output_ro
   const SeanetEncoder::Stage& model = model_->stages[index];
   Stage& stage = stages_[index];
   const int rows = frames * stage.rows_a_frame;
-  run_units(threads, model.units, stage.inputs, rows, elu_only(stage.down_input, 0), scratch_);
+  run_units(threads, model.units, stage.inputs, rows, elu_only(model_->elu, stage.down_input, 0),
+            scratch_);
 
   const int output_rows = rows / model.down.shape().stride;
   UnitRows& next = stages_[index + 1].inputs.front();
   kernels::parallel_gemm(threads, model.down.weights(), model.down.rows_of(stage.down_input),
-                         output_rows, raw_and_elu(next, output_row));
+                         output_rows, raw_and_elu(model_->elu, next, output_row));
   stage.down_input.advance(rows);
   report(*tap_, model.tap_name, next.raw, output_row, output_rows);
 }
 
-SeanetDecoder::SeanetDecoder(WeightReader& reader) {
+SeanetDecoder::SeanetDecoder(WeightReader& reader) : elu(elu_for(reader.packing().dtype)) {
   const Config& config = reader.checkpoint().config();
   int channels = config.num_filters << config.upsampling_ratios.size();
   first.load(
@@ -369,7 +376,8 @@ void SeanetDecoderStream::run(std::span<SeanetDecoderStream* const> streams, int
   const int rows = 2 * frames;
   std::vector<kernels::BatchItem> items;
   for (SeanetDecoderStream* s : streams) {
-    items.push_back({model.first.rows_of(s->input_), elu_only(s->stages_.front().up_input, 0)});
+    items.push_back(
+        {model.first.rows_of(s->input_), elu_only(model.elu, s->stages_.front().up_input, 0)});
   }
   kernels::batch_gemm(threads, model.first.weights(), items, rows);
   std::vector<TransposedConv::Item> up_items;
@@ -377,7 +385,7 @@ void SeanetDecoderStream::run(std::span<SeanetDecoderStream* const> streams, int
     Stage& stage = s->stages_.front();
     s->input_.advance(rows);
     report(*s->tap_, "decoder.0+elu", stage.up_input, 0, rows);
-    up_items.push_back({&stage.up_input, raw_and_elu(stage.inputs.front(), 0)});
+    up_items.push_back({&stage.up_input, raw_and_elu(model.elu, stage.inputs.front(), 0)});
   }
   model.stages.front().up.run(threads, up_items, rows);
   for_each_stream(threads, streams.size(), [&](std::size_t i, int stream_threads) {
@@ -394,7 +402,8 @@ void SeanetDecoderStream::run_stage(std::size_t index, int frames, int threads) 
   for (int done = 0; done < frames; done += stage.block_frames) {
     const int block = std::min(stage.block_frames, frames - done);
     model_->stages[index].up.run(threads, stage.up_input, done * stage.rows_a_frame,
-                                 block * stage.rows_a_frame, raw_and_elu(stage.inputs.front(), 0));
+                                 block * stage.rows_a_frame,
+                                 raw_and_elu(model_->elu, stage.inputs.front(), 0));
     run_behind_up(index, block, threads);
   }
   stage.up_input.advance(frames * stage.rows_a_frame);
@@ -405,7 +414,7 @@ void SeanetDecoderStream::run_behind_up(std::size_t index, int frames, int threa
   Stage& stage = stages_[index];
   RowBuffer& output = index + 1 == stages_.size() ? last_input_ : stages_[index + 1].up_input;
   const int rows = frames * stage.rows_a_frame * model.up.stride();
-  run_units(threads, model.units, stage.inputs, rows, elu_only(output, 0), scratch_);
+  run_units(threads, model.units, stage.inputs, rows, elu_only(model_->elu, output, 0), scratch_);
   report(*tap_, model.tap_name, output, 0, rows);
   run_stage(index + 1, frames, threads);
 }

@@ -29,6 +29,7 @@ struct SeanetEncoder {
   SeanetEncoder(const SeanetEncoder&) = delete;
   SeanetEncoder& operator=(const SeanetEncoder&) = delete;
 
+  kernels::Activation elu;
   CausalConv first;
   std::vector<Stage> stages;
   CausalConv last;
@@ -46,6 +47,7 @@ struct SeanetDecoder {
   SeanetDecoder(const SeanetDecoder&) = delete;
   SeanetDecoder& operator=(const SeanetDecoder&) = delete;
 
+  kernels::Activation elu;
   CausalConv first;
   std::vector<Stage> stages;
   // The last convolution has one output channel: [kernel][channels padded], summed by dot_rows.

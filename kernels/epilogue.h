@@ -45,6 +45,9 @@ void finish(const Epilogue& e, const float* sums, std::ptrdiff_t sums_stride, in
     case Activation::kElu:
       run([](Vec y) { return elu(y); });
       break;
+    case Activation::kEluCoarse:
+      run([](Vec y) { return elu_coarse(y); });
+      break;
     case Activation::kGelu:
       run([](Vec y) { return gelu(y); });
       break;

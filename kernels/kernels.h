@@ -34,7 +34,8 @@ struct GemmInput {
   int depth;  // in a PanelTask: steps
 };
 
-enum class Activation { kNone, kElu, kGelu };
+// kEluCoarse is for results that will be rounded to bf16 or int8 (elu_coarse in vector_math.h).
+enum class Activation { kNone, kElu, kEluCoarse, kGelu };
 
 // What becomes of a finished sum s at row t, column c:
 //   y = residual ? residual[t, c] + scale[c] * s (one fma; scale 1 where null: one add) : s

@@ -51,6 +51,14 @@ inline Vec exp2_rounded(Vec n) {
   const __m256i hi = _mm256_slli_epi32(_mm256_add_epi32(_mm256_castps_si256(n.hi), bias), 23);
   return {_mm256_castsi256_ps(lo), _mm256_castsi256_ps(hi)};
 }
+// p * 2^n, both normal, with n as in exp2_rounded.
+inline Vec times_exp2(Vec p, Vec n) {
+  const auto times = [](__m256 a, __m256 b) {
+    const __m256i exponent = _mm256_slli_epi32(_mm256_castps_si256(b), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), exponent));
+  };
+  return {times(p.lo, n.lo), times(p.hi, n.hi)};
+}
 
 // A lane of bits holds two bf16, the earlier in its low half; each half as a float.
 inline Vec low_halves(Vec pairs) {

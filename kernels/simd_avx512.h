@@ -31,6 +31,11 @@ inline Vec exp2_rounded(Vec n) {
   const __m512i biased = _mm512_add_epi32(_mm512_castps_si512(n.v), _mm512_set1_epi32(127));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23))};
 }
+// p * 2^n, both normal, with n as in exp2_rounded.
+inline Vec times_exp2(Vec p, Vec n) {
+  const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(n.v), 23);
+  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p.v), exponent))};
+}
 
 // A lane of bits holds two bf16, the earlier in its low half; each half as a float.
 inline Vec low_halves(Vec pairs) {

@@ -63,6 +63,14 @@ inline Vec exp2_rounded(Vec n) {
   }
   return n;
 }
+// p * 2^n, both normal, with n as in exp2_rounded.
+inline Vec times_exp2(Vec p, Vec n) {
+  for (int i = 0; i < 4; ++i) {
+    const int32x4_t exponent = vshlq_n_s32(vreinterpretq_s32_f32(n.q[i]), 23);
+    p.q[i] = vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(p.q[i]), exponent));
+  }
+  return p;
+}
 
 // A lane of bits holds two bf16, the earlier in its low half; each half as a float.
 inline Vec low_halves(Vec pairs) {

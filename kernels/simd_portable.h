@@ -63,6 +63,13 @@ inline Vec exp2_rounded(const Vec& n) {
     return std::bit_cast<float>((std::bit_cast<std::uint32_t>(n.lane[i]) + 127) << 23);
   });
 }
+// p * 2^n, both normal, with n as in exp2_rounded.
+inline Vec times_exp2(const Vec& p, const Vec& n) {
+  return each_lane([&](int i) {
+    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(p.lane[i]) +
+                                (std::bit_cast<std::uint32_t>(n.lane[i]) << 23));
+  });
+}
 
 inline std::uint32_t lane_bits(const Vec& a, int i) {
   return std::bit_cast<std::uint32_t>(a.lane[i]);

@@ -78,6 +78,7 @@ constexpr EpilogueKind kEpilogues[] = {
     {"raw", Activation::kNone, false, false, false},
     {"raw, depth cut in two", Activation::kNone, false, false, false, true},
     {"ELU", Activation::kElu, false, false, false},
+    {"coarse ELU", Activation::kEluCoarse, false, false, false},
     {"GELU", Activation::kGelu, false, false, false},
     {"residual", Activation::kNone, true, false, false},
     {"scaled residual", Activation::kNone, true, true, false},

@@ -85,6 +85,10 @@ Bounded activate(Activation activation, const Bounded& x) {
       const double y = elu(x.value);  // of a slope of at most 1
       return {y, x.bound + 3 * kUnit * std::abs(y)};
     }
+    case Activation::kEluCoarse: {
+      const double y = elu(x.value);
+      return {y, x.bound + 4.4e-4 * std::abs(std::min(y, 0.0)) + 2 * kUnit};
+    }
     case Activation::kGelu: {
       const double y = gelu(x.value);  // of a slope of at most 1.13
       constexpr double kSubnormal = 0x1p-149;

@@ -73,8 +73,9 @@ std::vector<float> sweep() {
 
 TEST_CASE("ELU and GELU over the whole line") {
   const auto values = sweep();
-  for (const Activation activation : {Activation::kElu, Activation::kGelu}) {
-    CAPTURE(activation == Activation::kElu);
+  for (const Activation activation :
+       {Activation::kElu, Activation::kEluCoarse, Activation::kGelu}) {
+    CAPTURE(static_cast<int>(activation));
     const auto found =
         same_on_all([&](const KernelTable& table) { return activated(table, activation, values); });
     for (std::size_t i = 0; i < values.size(); ++i) {

@@ -36,9 +36,9 @@ struct Product {
         columns(data.ConsumeIntegralInRange(1, 100)),
         stride_rows(data.ConsumeIntegralInRange(1, 8)),
         threads(data.ConsumeIntegralInRange(1, 3)),
-        activation(data.PickValueInArray({mimi::kernels::Activation::kNone,
-                                          mimi::kernels::Activation::kElu,
-                                          mimi::kernels::Activation::kGelu})),
+        activation(data.PickValueInArray(
+            {mimi::kernels::Activation::kNone, mimi::kernels::Activation::kElu,
+             mimi::kernels::Activation::kEluCoarse, mimi::kernels::Activation::kGelu})),
         has_residual(data.ConsumeBool()),
         has_scale(data.ConsumeBool()),
         has_activated(data.ConsumeBool()) {
