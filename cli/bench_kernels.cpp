@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
+#include <map>
 
 #include "cli/kernel_workload.h"
 #include "cli/machine_limits.h"
@@ -31,6 +32,28 @@ double measure(const KernelCall& c, int runs) {
   return best;
 }
 
+using Peaks = std::map<kernels::Dtype, double>;  // operations a second
+
+Peaks measure_peaks(const KernelTable& table) {
+  Peaks peaks;
+  for (const auto dtype : {kernels::Dtype::kF32, kernels::Dtype::kBf16, kernels::Dtype::kInt8}) {
+    peaks[dtype] = measure_multiply_add_peak(table, dtype, 1);
+  }
+  return peaks;
+}
+
+KernelBench::FrameLimit frame_limit(const KernelTable& table, Dtype dtype, const Peaks& peaks,
+                                    double read_bytes_per_second) {
+  KernelBench::FrameLimit limit = {table.name, dtype, 0, 0};
+  for (const FrameWork& work : frame_work(kernels_dtype(dtype))) {
+    const double seconds =
+        std::max(work.flop / peaks.at(work.dtype), work.bytes / read_bytes_per_second);
+    limit.encode_seconds += work.encoding * seconds;
+    limit.decode_seconds += work.decoding * seconds;
+  }
+  return limit;
+}
+
 }  // namespace
 
 KernelBench bench_kernels(std::span<const KernelTable* const> tables, std::span<const Dtype> dtypes,
@@ -38,9 +61,10 @@ KernelBench bench_kernels(std::span<const KernelTable* const> tables, std::span<
   KernelBench bench;
   bench.read_bytes_per_second = measure_read_bandwidth(kColdBytes);
   for (const KernelTable* table : tables) {
+    const Peaks peaks = measure_peaks(*table);
     for (const Dtype dtype : dtypes) {
-      const double peak = measure_multiply_add_peak(*table, kernels_dtype(dtype), 1);
-      bench.peaks.push_back({table->name, dtype, peak});
+      bench.peaks.push_back({table->name, dtype, peaks.at(kernels_dtype(dtype))});
+      bench.frame_limits.push_back(frame_limit(*table, dtype, peaks, bench.read_bytes_per_second));
       for (const auto& make : kernel_calls(*table, kernels_dtype(dtype))) {
         const KernelCall c = make();
         bench.kernels.push_back(
@@ -82,6 +106,12 @@ void print_kernel_bench(const KernelBench& bench) {
     std::printf(" %7.1f %4.0f %%\n", k.bytes / k.seconds / 1e9,
                 100 * k.bytes / k.seconds / bench.read_bytes_per_second);
   }
+  std::printf("\none frame of a stream, each layer at the nearer limit, ms   encode  decode\n");
+  for (const auto& limit : bench.frame_limits) {
+    std::printf("%-10s %-47s %6.2f  %6.2f\n", limit.isa.c_str(),
+                std::string(dtype_name(limit.dtype)).c_str(), limit.encode_seconds * 1e3,
+                limit.decode_seconds * 1e3);
+  }
 }
 
 nlohmann::ordered_json kernel_bench_json(const KernelBench& bench) {
@@ -90,6 +120,12 @@ nlohmann::ordered_json kernel_bench_json(const KernelBench& bench) {
     json["peaks"].push_back({{"isa", peak.isa},
                              {"dtype", dtype_name(peak.dtype)},
                              {"gflops", peak.flop_per_second / 1e9}});
+  }
+  for (const auto& limit : bench.frame_limits) {
+    json["frame_limits"].push_back({{"isa", limit.isa},
+                                    {"dtype", dtype_name(limit.dtype)},
+                                    {"encode_ms", limit.encode_seconds * 1e3},
+                                    {"decode_ms", limit.decode_seconds * 1e3}});
   }
   for (const KernelFigures& k : bench.kernels) {
     nlohmann::ordered_json line = {{"isa", k.isa},

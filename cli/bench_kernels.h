@@ -25,9 +25,17 @@ struct KernelBench {
     Dtype dtype;
     double flop_per_second;
   };
+  // A frame of a stream if each layer, one after the other, met only the nearer of two limits:
+  // multiply-adds, and memory that no cache helps.
+  struct FrameLimit {
+    std::string isa;
+    Dtype dtype;
+    double encode_seconds, decode_seconds;
+  };
   std::vector<Peak> peaks;
   double read_bytes_per_second;
   std::vector<KernelFigures> kernels;
+  std::vector<FrameLimit> frame_limits;
 };
 
 KernelBench bench_kernels(std::span<const kernels::KernelTable* const> tables,

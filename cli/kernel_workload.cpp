@@ -20,37 +20,48 @@ using kernels::Packing;
 constexpr int kBlockFrames = 32;
 constexpr int kMostBlockRows = 1920;
 
-// A product of the published model.
+// A product of the published model, and how often a frame needs it.
 struct Product {
   const char* name;
   int rows_a_frame;
   int taps, stride;
   int depth, columns;
+  int encoding, decoding;
+  bool fragile = false;  // not in int8
 };
+constexpr int kTransformerLayers = 8, kLevels = 8;
 constexpr Product kProducts[] = {
-    {"encoder first", 1920, 7, 1, 1, 64},
-    {"unit of 64, narrow", 1920, 3, 1, 64, 32},
-    {"unit of 64, widen", 1920, 1, 1, 32, 64},
-    {"unit of 128, narrow", 480, 3, 1, 128, 64},
-    {"unit of 128, widen", 480, 1, 1, 64, 128},
-    {"unit of 256, narrow", 96, 3, 1, 256, 128},
-    {"unit of 512, narrow", 16, 3, 1, 512, 256},
-    {"down 64 to 128", 480, 8, 4, 64, 128},
-    {"down 128 to 256", 96, 10, 5, 128, 256},
-    {"down 256 to 512", 16, 12, 6, 256, 512},
-    {"down 512 to 1024", 2, 16, 8, 512, 1024},
-    {"encoder last", 2, 3, 1, 1024, 512},
-    {"attention q, k, v", 2, 1, 1, 512, 1536},
-    {"attention out", 2, 1, 1, 512, 512},
-    {"MLP in", 2, 1, 1, 512, 2048},
-    {"MLP out", 2, 1, 1, 2048, 512},
-    {"downsample", 1, 4, 2, 512, 512},
-    {"decoder first", 2, 7, 1, 512, 1024},
-    {"up 1024 to 512, a phase", 2, 2, 1, 1024, 512},
-    {"up 512 to 256, a phase", 16, 2, 1, 512, 256},
-    {"up 256 to 128, a phase", 96, 2, 1, 256, 128},
-    {"up 128 to 64, a phase", 480, 2, 1, 128, 64},
+    {"encoder first", 1920, 7, 1, 1, 64, 1, 0},
+    {"unit of 64, narrow", 1920, 3, 1, 64, 32, 1, 1},
+    {"unit of 64, widen", 1920, 1, 1, 32, 64, 1, 1},
+    {"unit of 128, narrow", 480, 3, 1, 128, 64, 1, 1},
+    {"unit of 128, widen", 480, 1, 1, 64, 128, 1, 1},
+    {"unit of 256, narrow", 96, 3, 1, 256, 128, 1, 1},
+    {"unit of 256, widen", 96, 1, 1, 128, 256, 1, 1},
+    {"unit of 512, narrow", 16, 3, 1, 512, 256, 1, 1},
+    {"unit of 512, widen", 16, 1, 1, 256, 512, 1, 1},
+    {"down 64 to 128", 480, 8, 4, 64, 128, 1, 0},
+    {"down 128 to 256", 96, 10, 5, 128, 256, 1, 0},
+    {"down 256 to 512", 16, 12, 6, 256, 512, 1, 0},
+    {"down 512 to 1024", 2, 16, 8, 512, 1024, 1, 0},
+    {"encoder last", 2, 3, 1, 1024, 512, 1, 0, true},
+    {"attention q, k, v", 2, 1, 1, 512, 1536, kTransformerLayers, kTransformerLayers},
+    {"attention out", 2, 1, 1, 512, 512, kTransformerLayers, kTransformerLayers},
+    {"MLP in", 2, 1, 1, 512, 2048, kTransformerLayers, kTransformerLayers},
+    {"MLP out", 2, 1, 1, 2048, 512, kTransformerLayers, kTransformerLayers},
+    {"downsample", 1, 4, 2, 512, 512, 1, 0, true},
+    {"decoder first", 2, 7, 1, 512, 1024, 0, 1},
+    {"up 1024 to 512, a phase", 2, 2, 1, 1024, 512, 0, 8},
+    {"up 512 to 256, a phase", 16, 2, 1, 512, 256, 0, 6},
+    {"up 256 to 128, a phase", 96, 2, 1, 256, 128, 0, 5},
+    {"up 128 to 64, a phase", 480, 2, 1, 128, 64, 0, 4},
 };
+
+// A convolution of single samples stays in f32.
+Dtype dtype_of(const Product& p, Dtype dtype) {
+  if (p.depth == 1) return Dtype::kF32;
+  return p.fragile && dtype == Dtype::kInt8 ? Dtype::kBf16 : dtype;
+}
 
 // Not all alike, so that nothing can be skipped, and small enough that sums stay finite.
 void fill(kernels::AlignedFloats& values) {
@@ -135,7 +146,7 @@ KernelCall product_call(const Packing& packing, const Product& p, const char* ro
 
 void add_products(const Packing& packing, std::vector<KernelCallMaker>& calls) {
   for (const Product& p : kProducts) {
-    if (p.depth == 1 && packing.dtype != Dtype::kF32) continue;  // the codec leaves it in f32
+    if (p.depth == 1 && packing.dtype != Dtype::kF32) continue;
     calls.emplace_back(
         [packing, &p] { return product_call(packing, p, "a frame", p.rows_a_frame, true); });
     const int block_rows = std::min(kMostBlockRows, kBlockFrames * p.rows_a_frame);
@@ -182,6 +193,8 @@ void add_conversions(const Packing& packing, std::vector<KernelCallMaker>& calls
   add("MLP, a block", 2 * kBlockFrames, 2048);
 }
 
+constexpr int kCodebookDim = 256, kCodebookEntries = 2048;
+
 struct NearestData {
   std::vector<kernels::PackedMatrix> codebooks;
   RowBuffer input;
@@ -189,7 +202,7 @@ struct NearestData {
 };
 
 KernelCall nearest_call(const KernelTable& table, const char* rows_are, int rows, bool cold) {
-  constexpr int kDim = 256, kEntries = 2048;
+  constexpr int kDim = kCodebookDim, kEntries = kCodebookEntries;
   const auto data = std::make_shared<NearestData>();
   kernels::AlignedFloats entries(std::size_t{kDim} * kEntries);
   fill(entries);
@@ -248,9 +261,13 @@ KernelCall layer_norm_call(const KernelTable& table) {
           2.0 * sizeof(float) * kRows * kChannels, call};
 }
 
+constexpr int kHeads = 8, kHeadDim = 64, kWindow = 250;
+constexpr double kAttentionFlop = 2 * 4.0 * kHeads * kHeadDim * kWindow;
+constexpr double kKeysAndValuesBytes = 2.0 * sizeof(float) * kHeads * kHeadDim * kWindow;
+
 // Two steps of one layer, all heads, its keys and values cold.
 KernelCall attention_call(const KernelTable& table) {
-  constexpr int kHeads = 8, kDim = 64, kWindow = 250, kBlocks = kWindow / kLanes + 3;
+  constexpr int kDim = kHeadDim, kBlocks = kWindow / kLanes + 3;
   constexpr std::size_t kRing = std::size_t{kBlocks} * kDim * kLanes;
   struct Data {
     kernels::AlignedFloats rings{kColdBytes / sizeof(float)};
@@ -278,8 +295,8 @@ KernelCall attention_call(const KernelTable& table) {
                        .queries = {query(0), query(1)}});
     }
   };
-  return {"attention", "a frame of a layer: 8 heads x 2 queries x 250 keys of 64",
-          2 * 4.0 * kHeads * kDim * kWindow, 2.0 * sizeof(float) * kHeads * kDim * kWindow, call};
+  return {"attention", "a frame of a layer: 8 heads x 2 queries x 250 keys of 64", kAttentionFlop,
+          kKeysAndValuesBytes, call};
 }
 
 }  // namespace
@@ -297,6 +314,22 @@ std::vector<KernelCallMaker> kernel_calls(const KernelTable& table, Dtype dtype)
   calls.emplace_back([&table] { return layer_norm_call(table); });
   calls.emplace_back([&table] { return attention_call(table); });
   return calls;
+}
+
+std::vector<FrameWork> frame_work(Dtype dtype) {
+  std::vector<FrameWork> work;
+  for (const Product& p : kProducts) {
+    const Dtype own = dtype_of(p, dtype);
+    const double weights = 1.0 * p.taps * p.depth * p.columns;
+    work.push_back({own, 2 * p.rows_a_frame * weights,
+                    weights * sizeof(float) / kernels::values_per_step(own), p.encoding,
+                    p.decoding});
+  }
+  constexpr double kCodebook = 1.0 * kCodebookDim * kCodebookEntries;
+  work.push_back({Dtype::kF32, 2 * kCodebook, kCodebook * sizeof(float), kLevels, 0});
+  work.push_back(
+      {Dtype::kF32, kAttentionFlop, kKeysAndValuesBytes, kTransformerLayers, kTransformerLayers});
+  return work;
 }
 
 }  // namespace mimi::cli

@@ -29,4 +29,13 @@ using KernelCallMaker = std::function<KernelCall()>;
 // Those of a dtype; what is in f32 whatever the dtype belongs to f32.
 std::vector<KernelCallMaker> kernel_calls(const kernels::KernelTable& table, kernels::Dtype dtype);
 
+// What a layer does in a frame of a stream at least: its multiply-adds, in the dtype that it has
+// where the model is in `dtype`, and reading its weights, codebook, or keys and values once.
+struct FrameWork {
+  kernels::Dtype dtype;
+  double flop, bytes;
+  int encoding, decoding;  // so often in a frame
+};
+std::vector<FrameWork> frame_work(kernels::Dtype dtype);
+
 }  // namespace mimi::cli

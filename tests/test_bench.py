@@ -140,6 +140,16 @@ class Bench(CliTest):
         self.assertEqual([(peak["isa"], peak["dtype"]) for peak in report["peaks"]],
                          [(isa, "f32"), (isa, "bf16"), (isa, "int8")])
         peaks = {peak["dtype"]: peak["gflops"] for peak in report["peaks"]}
+        limits = {line["dtype"]: line for line in report["frame_limits"]}
+        self.assertEqual(list(limits), ["f32", "bf16", "int8"])
+        # No less than reading the 43 million numbers that encoding needs, or the 40 million of
+        # decoding, with 8.2 MB of keys and values, and no less than all multiply-adds.
+        read = report["read_gigabytes_per_second"] * 1e6  # bytes a ms
+        self.assertGreater(limits["f32"]["encode_ms"], max(180e6 / read, 433e6 / peaks["f32"] / 1e6))
+        self.assertGreater(limits["f32"]["decode_ms"], max(167e6 / read, 429e6 / peaks["f32"] / 1e6))
+        for faster, slower in (("bf16", "f32"), ("int8", "bf16")):
+            if peaks[faster] >= peaks[slower]:
+                self.assertLess(limits[faster]["decode_ms"], limits[slower]["decode_ms"])
         for line in report["kernels"]:
             self.assertEqual(line["isa"], isa)
             self.near(line["gigabytes_per_second"],
