@@ -41,6 +41,14 @@ class RowBuffer {
   }
   const float* row(int t) const { return const_cast<RowBuffer*>(this)->row(t); }
 
+  // Copies rows [first, last) of a buffer of the same channels and history.
+  void copy_rows(const RowBuffer& from, int first, int last) {
+    assert(from.channels_ == channels_ && from.history_ == history_ && last <= capacity_);
+    std::memcpy(row(first), from.row(first),
+                static_cast<std::size_t>((last - first) * stride_) * sizeof(float));
+  }
+  void copy_history(const RowBuffer& from) { copy_rows(from, -history_, 0); }
+
   // `rows` new rows have been used: the last ones become the history.
   void advance(int rows) {
     assert(rows <= capacity_);

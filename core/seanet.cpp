@@ -118,6 +118,10 @@ std::vector<UnitRows> unit_buffers(const std::vector<ResidualUnit>& units, int c
   return buffers;
 }
 
+void copy_histories(const std::vector<UnitRows>& from, std::vector<UnitRows>& to) {
+  for (std::size_t i = 0; i < to.size(); ++i) to[i].elu.copy_history(from[i].elu);
+}
+
 std::vector<kernels::AlignedFloats> unit_scratch(int threads, int widest_channels) {
   std::vector<kernels::AlignedFloats> scratch;
   for (int i = 0; i < threads; ++i) {
@@ -143,12 +147,12 @@ void report(const Tap& tap, const std::string& name, const RowBuffer& rows, int 
   if (tap) tap(name, rows.row(first), count, rows.channels(), rows.stride());
 }
 
-// Calls run(stream, its threads): one stream has all threads, several have one each.
+// Calls run(stream, worker) for each on one thread.
 template <typename Run>
 void for_each_stream(int threads, std::size_t streams, Run run) {
-  if (streams == 1) return run(std::size_t{0}, threads);
-  kernels::parallel_for(threads, static_cast<int>(streams),
-                        [&](int i, int) { run(static_cast<std::size_t>(i), 1); });
+  kernels::parallel_for(threads, static_cast<int>(streams), [&](int i, int worker) {
+    run(static_cast<std::size_t>(i), static_cast<std::size_t>(worker));
+  });
 }
 
 }  // namespace
@@ -222,9 +226,17 @@ void SeanetEncoderStream::run(std::span<SeanetEncoderStream* const> streams,
   const SeanetEncoder& model = *streams.front()->model_;
   const int threads = streams.front()->threads_;
   const std::size_t count = streams.size();
-  for_each_stream(threads, count, [&](std::size_t i, int stream_threads) {
-    streams[i]->fill_last_down(samples[i], frames, stream_threads);
-  });
+  if (count == 1) {
+    streams.front()->fill_last_down(samples.front(), frames, threads);
+  } else {
+    auto& desks = streams.front()->desks_;
+    desks.prepare(threads, frames, [&] {
+      return std::make_unique<SeanetEncoderStream>(model, frames, 1, *streams.front()->tap_);
+    });
+    for_each_stream(threads, count, [&](std::size_t i, std::size_t worker) {
+      streams[i]->fill_last_down_at(*desks.of_worker[worker], samples[i], frames);
+    });
+  }
 
   // The last two convolutions have few rows and most of the weights.
   const CausalConv& down = model.stages.back().down;
@@ -257,6 +269,25 @@ void SeanetEncoderStream::fill_last_down(const float* samples, int frames, int t
   Stage& stage = stages_[last];
   run_units(threads, model_->stages[last].units, stage.inputs, frames * stage.rows_a_frame,
             elu_only(model_->elu, stage.down_input, 0), scratch_);
+}
+
+void SeanetEncoderStream::fill_last_down_at(SeanetEncoderStream& desk, const float* samples,
+                                            int frames) {
+  desk.copy_state(*this);
+  desk.tap_ = tap_;
+  desk.fill_last_down(samples, frames, 1);
+  copy_state(desk);
+  const int rows = frames * stages_.back().rows_a_frame;
+  stages_.back().down_input.copy_rows(desk.stages_.back().down_input, 0, rows);
+}
+
+void SeanetEncoderStream::copy_state(const SeanetEncoderStream& from) {
+  samples_.copy_history(from.samples_);
+  for (std::size_t i = 0; i < stages_.size(); ++i) {
+    copy_histories(from.stages_[i].inputs, stages_[i].inputs);
+    // The last one's is of what comes after.
+    if (i + 1 < stages_.size()) stages_[i].down_input.copy_history(from.stages_[i].down_input);
+  }
 }
 
 void SeanetEncoderStream::fill(std::size_t stage, int frames, int threads) {
@@ -388,12 +419,41 @@ void SeanetDecoderStream::run(std::span<SeanetDecoderStream* const> streams, int
     up_items.push_back({&stage.up_input, raw_and_elu(model.elu, stage.inputs.front(), 0)});
   }
   model.stages.front().up.run(threads, up_items, rows);
-  for_each_stream(threads, streams.size(), [&](std::size_t i, int stream_threads) {
-    SeanetDecoderStream& s = *streams[i];
-    s.next_sample_ = samples[i];
-    s.stages_.front().up_input.advance(rows);
-    s.run_behind_up(0, frames, stream_threads);
+  SeanetDecoderStream& first = *streams.front();
+  for (SeanetDecoderStream* s : streams) s->stages_.front().up_input.advance(rows);
+  if (streams.size() == 1) {
+    first.next_sample_ = samples.front();
+    return first.run_behind_up(0, frames, threads);
+  }
+  first.desks_.prepare(threads, frames, [&] {
+    return std::make_unique<SeanetDecoderStream>(model, *first.table_, frames, 1, *first.tap_);
   });
+  for_each_stream(threads, streams.size(), [&](std::size_t i, std::size_t worker) {
+    streams[i]->run_behind_first_up_at(*first.desks_.of_worker[worker], frames, samples[i]);
+  });
+}
+
+void SeanetDecoderStream::run_behind_first_up_at(SeanetDecoderStream& desk, int frames,
+                                                 float* samples) {
+  desk.copy_state(*this);
+  const UnitRows& own = stages_.front().inputs.front();
+  UnitRows& input = desk.stages_.front().inputs.front();
+  const int rows = frames * stages_.front().rows_a_frame * model_->stages.front().up.stride();
+  input.raw.copy_rows(own.raw, 0, rows);
+  input.elu.copy_rows(own.elu, 0, rows);
+  desk.tap_ = tap_;
+  desk.next_sample_ = samples;
+  desk.run_behind_up(0, frames, 1);
+  copy_state(desk);
+}
+
+void SeanetDecoderStream::copy_state(const SeanetDecoderStream& from) {
+  for (std::size_t i = 0; i < stages_.size(); ++i) {
+    copy_histories(from.stages_[i].inputs, stages_[i].inputs);
+    // The first one's is of what comes before.
+    if (i > 0) stages_[i].up_input.copy_history(from.stages_[i].up_input);
+  }
+  last_input_.copy_history(from.last_input_);
 }
 
 void SeanetDecoderStream::run_stage(std::size_t index, int frames, int threads) {

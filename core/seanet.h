@@ -1,6 +1,7 @@
 // SEANet: the convolutional encoder (24 kHz samples to 25 Hz rows) and decoder (and back).
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -67,6 +68,23 @@ struct UnitRows {
   RowBuffer elu;
 };
 
+// Where several streams are advanced together: a set of buffers for each worker, at which it works
+// on one stream after the other. They stay in its caches, where the streams' own would not.
+template <typename Stream>
+struct Desks {
+  int block_frames = 0;
+  std::vector<std::unique_ptr<Stream>> of_worker;
+
+  // Makes `count` of them by make() unless there are such that hold `frames`.
+  template <typename Make>
+  void prepare(int count, int frames, Make make) {
+    if (block_frames >= frames && of_worker.size() >= static_cast<std::size_t>(count)) return;
+    of_worker.clear();
+    for (int i = 0; i < count; ++i) of_worker.push_back(make());
+    block_frames = frames;
+  }
+};
+
 // State of one stream.
 class SeanetEncoderStream {
  public:
@@ -92,6 +110,10 @@ class SeanetEncoderStream {
   void run_stage(std::size_t index, int frames, int output_row, int threads);
   // Makes the input of the last stage's convolution, and those of all that come before.
   void fill_last_down(const float* samples, int frames, int threads);
+  // The same at a desk, which is another stream's buffers.
+  void fill_last_down_at(SeanetEncoderStream& desk, const float* samples, int frames);
+  // Takes over the state of what fill_last_down() runs.
+  void copy_state(const SeanetEncoderStream& from);
 
   const SeanetEncoder* model_;
   int threads_;
@@ -101,6 +123,7 @@ class SeanetEncoderStream {
   RowBuffer samples_;
   RowBuffer last_input_;
   std::vector<kernels::AlignedFloats> scratch_;  // of each worker
+  Desks<SeanetEncoderStream> desks_;
 };
 
 class SeanetDecoderStream {
@@ -127,6 +150,11 @@ class SeanetDecoderStream {
   // What follows a stage's transposed convolution.
   void run_behind_up(std::size_t index, int frames, int threads);
   void run_last(int frames, int threads);
+  // What follows the first stage's transposed convolution, at a desk, which is another stream's
+  // buffers.
+  void run_behind_first_up_at(SeanetDecoderStream& desk, int frames, float* samples);
+  // Takes over the state of what run_behind_up(0, ...) runs.
+  void copy_state(const SeanetDecoderStream& from);
 
   const SeanetDecoder* model_;
   const kernels::KernelTable* table_;
@@ -137,6 +165,7 @@ class SeanetDecoderStream {
   RowBuffer last_input_;
   float* next_sample_ = nullptr;
   std::vector<kernels::AlignedFloats> scratch_;
+  Desks<SeanetDecoderStream> desks_;
 };
 
 }  // namespace mimi
