@@ -3,6 +3,7 @@
 
 #include "core/model.h"
 #include "kernels/float_mode.h"
+#include "kernels/parallel.h"
 
 namespace mimi {
 namespace {
@@ -59,6 +60,15 @@ struct Decoder::Impl {
     std::vector<Impl*> decoders;
     std::vector<const std::uint16_t*> codes;
     std::vector<float*> samples;
+
+    // Calls run(i) for each: one at a time with all threads, several with one each.
+    template <typename Run>
+    void for_each(Run run) const {
+      if (decoders.size() == 1) return run(std::size_t{0});
+      kernels::parallel_for(decoders.front()->options.stream.threads,
+                            static_cast<int>(decoders.size()),
+                            [&](int i, int) { run(static_cast<std::size_t>(i)); });
+    }
   };
   static void run(const Batch& batch, int frames);
   void dequantize(const std::uint16_t* codes, int frames);
@@ -104,12 +114,12 @@ void Decoder::Impl::run(const Batch& batch, int frames) {
     steps.push_back(&d.state->seanet.input());
     transformer_costs.push_back(&d.cost.transformer);
     seanet_costs.push_back(&d.cost.seanet);
-    d.dequantize(batch.codes[i], frames);
   }
+  batch.for_each([&](std::size_t i) { batch.decoders[i]->dequantize(batch.codes[i], frames); });
   {
     const StageTimer timer(transformer_costs, frames * (m.upsample->flop_per_frame() +
                                                         2 * m.decoder_transformer->flop_per_step));
-    for (Impl* d : batch.decoders) d->upsample(frames);
+    batch.for_each([&](std::size_t i) { batch.decoders[i]->upsample(frames); });
     TransformerStream::run(transformers, steps, 2 * frames);
   }
   const StageTimer timer(seanet_costs, frames * m.decoder->flop_per_frame);

@@ -165,7 +165,14 @@ void TransformerStream::run(std::span<TransformerStream* const> streams,
     multiply(layer.qkv, &Stream::normed_, [](Stream& s, RowBuffer&) {
       return kernels::GemmOutput{s.qkv_.row(0), s.qkv_.stride(), {}};
     });
-    for (Stream* s : streams) s->store_keys_and_values(s->rings_[l], steps);
+    // Each of a key's values goes to a line of its own.
+    constexpr double kStoreFlop = 100;
+    kernels::parallel_for(
+        kernels::worthwhile_threads(threads, kStoreFlop * model.hidden * steps * count),
+        count * model.heads, [&](int task, int worker) {
+          Stream& s = stream_at(task / model.heads);
+          s.store_keys_and_values(s.rings_[l], steps, task % model.heads, worker);
+        });
     const double flop = 4.0 * model.window * model.hidden * steps * count;
     const int pairs = (steps + 1) / 2;
     kernels::parallel_for(kernels::worthwhile_threads(threads, flop), count * model.heads * pairs,
@@ -212,19 +219,14 @@ void TransformerStream::normalize(const LayerNorm& norm, const RowBuffer& x, int
                      norm.bias.data(), norm.epsilon, normed_.row(0), normed_.stride());
 }
 
-void TransformerStream::store_keys_and_values(KvRing& ring, int steps) {
-  const int hidden = model_->hidden, head_dim = model_->head_dim;
-  // Each of a key's values goes to a line of its own.
-  constexpr double kFlopAValue = 100;
-  const int threads = kernels::worthwhile_threads(threads_, kFlopAValue * steps * hidden);
-  kernels::parallel_for(threads, model_->heads, [&](int head, int worker) {
-    float* rotated = scratch_[static_cast<std::size_t>(worker)].data();
-    for (int t = 0; t < steps; ++t) {
-      const float* key = qkv_.row(t) + hidden + head * head_dim;
-      rope_.rotate(t, key, 1.0f, rotated);
-      ring.put(step_ + t, head, rotated, key + hidden);
-    }
-  });
+void TransformerStream::store_keys_and_values(KvRing& ring, int steps, int head, int worker) {
+  const int hidden = model_->hidden;
+  float* rotated = scratch_[static_cast<std::size_t>(worker)].data();
+  for (int t = 0; t < steps; ++t) {
+    const float* key = qkv_.row(t) + hidden + head * model_->head_dim;
+    rope_.rotate(t, key, 1.0f, rotated);
+    ring.put(step_ + t, head, rotated, key + hidden);
+  }
 }
 
 std::int64_t TransformerStream::oldest_step(std::int64_t step) const {

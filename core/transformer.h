@@ -79,7 +79,7 @@ class TransformerStream {
 
  private:
   void normalize(const LayerNorm& norm, const RowBuffer& x, int steps);
-  void store_keys_and_values(KvRing& ring, int steps);
+  void store_keys_and_values(KvRing& ring, int steps, int head, int worker);
   // One query of one head.
   // Of one head, for rows [first_row, last_row), one or two.
   void attend(const KvRing& ring, int first_row, int last_row, int head, int worker);
