@@ -33,6 +33,8 @@ WRITER = {"version": "2.6", "data_page_version": "1.0", "compression": "none",
           "use_dictionary": ["codes.list.element.list.element"], "data_page_size": 1 << 20,
           "write_statistics": False, "write_page_checksum": True}
 ROW_GROUP_CODES = 1 << 22
+# Whole writes: sys.stdout's own may be of a part where PYTHONUNBUFFERED is set.
+OUTPUT = open(sys.stdout.fileno(), "wb", closefd=False)
 
 
 class Pipe(io.RawIOBase):
@@ -47,10 +49,10 @@ class Pipe(io.RawIOBase):
 
     def write(self, data):
         self.place += len(data)
-        return sys.stdout.buffer.write(data)
+        return OUTPUT.write(data)
 
     def flush(self):
-        sys.stdout.buffer.flush()
+        OUTPUT.flush()
 
 
 def tar_rows():
@@ -125,7 +127,7 @@ def to_tar():
                           page_checksum_verification=True)
     if not file.schema_arrow.equals(COLUMNS):
         raise ValueError("its columns are not those that mimi tokenize writes")
-    with tarfile.open(fileobj=sys.stdout.buffer, mode="w|") as tar:
+    with tarfile.open(fileobj=OUTPUT, mode="w|") as tar:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group, use_threads=False)
             codes = table.column("codes")
@@ -140,6 +142,7 @@ def main(arguments):
         to_tar()
     else:
         to_parquet(json.loads(arguments[0]) if arguments else None)
+    OUTPUT.flush()
 
 
 if __name__ == "__main__":

@@ -28,9 +28,21 @@ extern "C" void* __libc_memalign(std::size_t, std::size_t);
 
 namespace {
 
-enum Call { kRead, kWrite, kPwrite, kFsync, kRename, kMmap, kMapFile, kMalloc, kOpen, kCalls };
-constexpr std::array<const char*, kCalls> kNames = {"read", "write",   "pwrite", "fsync", "rename",
-                                                    "mmap", "mapfile", "malloc", "open"};
+enum Call {
+  kRead,
+  kPread,
+  kWrite,
+  kPwrite,
+  kFsync,
+  kRename,  // and link()
+  kMmap,
+  kMapFile,
+  kMalloc,
+  kOpen,
+  kCalls
+};
+constexpr std::array<const char*, kCalls> kNames = {
+    "read", "pread", "write", "pwrite", "fsync", "rename", "mmap", "mapfile", "malloc", "open"};
 enum class Mode { kNone, kFail, kShort, kInterrupt, kStop, kTruncate };
 
 std::array<std::atomic<long>, kCalls> g_counts;
@@ -132,10 +144,29 @@ ssize_t pwrite(int fd, const void* data, std::size_t size, off_t offset) {
   return original(fd, data, mode == Mode::kShort && size > 1 ? 1 : size, offset);
 }
 
+ssize_t pread(int fd, void* data, std::size_t size, off_t offset) {
+  static const auto original = real<ssize_t (*)(int, void*, std::size_t, off_t)>("pread");
+  const Mode mode = next(kPread);
+  if (const int error = error_of(mode, EIO)) return errno = error, -1;
+  return original(fd, data, mode == Mode::kShort && size > 1 ? 1 : size, offset);
+}
+
 int fsync(int fd) {
   static const auto original = real<int (*)(int)>("fsync");
   if (const int error = error_of(next(kFsync), EIO)) return errno = error, -1;
   return original(fd);
+}
+
+int rename(const char* from, const char* to) {
+  static const auto original = real<int (*)(const char*, const char*)>("rename");
+  if (const int error = error_of(next(kRename), EIO)) return errno = error, -1;
+  return original(from, to);
+}
+
+int link(const char* from, const char* to) {
+  static const auto original = real<int (*)(const char*, const char*)>("link");
+  if (const int error = error_of(next(kRename), EIO)) return errno = error, -1;
+  return original(from, to);
 }
 
 int renameat2(int from_fd, const char* from, int to_fd, const char* to, unsigned flags) {
