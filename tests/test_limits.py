@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Inputs that lie: each is refused in one line that names it, with exit code 1, in less than 100 MB
 and without a second's work."""
+import hashlib
 import os
 import re
 import resource
@@ -17,6 +18,9 @@ MOST_CPU_S = 5  # for a machine that is busy or slow; a loop that does not end i
 
 class Limits(CliTest):
     cases = 0
+    slowest_s = 0.0
+    most_kb = 0
+    seen = {}  # group -> digests of its cases
 
     def refused(self, name, pattern, *arguments):
         """`name` begins the line after "mimi: "; `pattern` is for the rest of it."""
@@ -39,10 +43,20 @@ class Limits(CliTest):
         self.assertTrue(err.isascii() and err.isprintable() or err[:-1].isprintable(), repr(err))
         self.assertLess(usage.ru_maxrss, MOST_KB)
         self.assertEqual(after, before)
-        type(self).cases += 1
+        cls = type(self)
+        cls.cases += 1
+        cls.slowest_s = max(cls.slowest_s, usage.ru_utime + usage.ru_stime)
+        cls.most_kb = max(cls.most_kb, usage.ru_maxrss)
+
+    def distinct(self, group, cases):
+        for name, data, pattern in cases:
+            digest = hashlib.sha256(data).digest()
+            self.assertNotIn(digest, self.seen.setdefault(group, set()), name)
+            self.seen[group].add(digest)
+            yield name, data, pattern
 
     def check_all(self, cases, suffix, *arguments):
-        for name, data, pattern in cases:
+        for name, data, pattern in self.distinct(suffix, cases):
             with self.subTest(name):
                 self.put("bad" + suffix, data)
                 self.refused("bad" + suffix, pattern, *arguments, "bad" + suffix, "-o", "out")
@@ -64,7 +78,7 @@ class Limits(CliTest):
         self.put("a.wav", wav(noise(100)))
         shutil.copytree(malformed.TINY, self.path("model"))
         os.chmod(self.path("model/" + file), 0o644)
-        for name, data, pattern in cases:
+        for name, data, pattern in self.distinct(file, cases):
             with self.subTest(name):
                 self.put("model/" + file, data)
                 self.refused("model/" + file, pattern, "encode", "--model", "model", "a.wav",
@@ -87,8 +101,10 @@ class Limits(CliTest):
 
     @classmethod
     def tearDownClass(cls):
-        print(f"{cls.cases} malformed files refused")
-        assert cls.cases >= 500, cls.cases
+        counts = {group: len(digests) for group, digests in cls.seen.items()}
+        print(f"{cls.cases} malformed files refused, of which {counts}; the slowest took "
+              f"{cls.slowest_s:.2f} s, the largest {cls.most_kb} kB")
+        assert sum(counts.values()) >= 400 and cls.cases >= 600, (counts, cls.cases)
 
 
 if __name__ == "__main__":
