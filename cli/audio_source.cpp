@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -116,7 +117,8 @@ class SndfileSource : public AudioSource {
     file_.reset(sf_open_virtual(&io, SFM_READ, &info, this));
     check();
     if (file_ == nullptr) {
-      throw Error(name_ + ": not a sound file that can be read: " + message(sf_strerror(nullptr)));
+      throw Error(name_ + ": not a sound file that can be read: " +
+                  (reader_->size() == 0 ? "it is empty" : message(sf_strerror(nullptr))));
     }
     rate_hz_ = info.samplerate;
     channels_ = info.channels;
@@ -177,9 +179,16 @@ class SndfileSource : public AudioSource {
     return static_cast<std::size_t>(count);
   }
 
-  // Some of libsndfile's messages end with a full stop or a new line.
+  // Some of libsndfile's messages end with a full stop or a new line, some begin with what is said
+  // anyway, and some are about its own insides.
   static std::string message(std::string text) {
     while (!text.empty() && (text.back() == '.' || text.back() == '\n')) text.pop_back();
+    constexpr std::string_view kError = "Error : ";
+    if (text.starts_with(kError)) text.erase(0, kError.size());
+    for (const char* const vague : {"nternal error", "unknown error"}) {
+      if (text.find(vague) != text.npos)
+        return "damaged, or in a form that libsndfile does not know";
+    }
     return text;
   }
 

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(SOURCE, "scripts"))
 from read_mimi import crc32c  # noqa: E402  (pylint: disable=wrong-import-position)
 
 TINY = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
-NO_SOUND = "not a sound file that can be read: .+"
+NO_SOUND = "not a sound file that can be read: (?!.*rror).+"
 
 
 def read(*path):
@@ -42,8 +42,9 @@ def wav_cases():
         yield f"rate-{rate}", with_format(rate=rate), ".*(rate|Hz|sound file|WAV).*"
     for bits in (0, 1, 7, 8, 31, 33, 63, 65, 255, 65535):
         yield f"bits-{bits}", with_format(bits=bits, block=2), ".+"
-    for bits in (8, 16, 24, 33):
-        yield f"float-{bits}", with_format(tag=3, bits=bits), ".+"
+    for bits in (8, 16, 24):
+        yield f"float-{bits}", with_format(tag=3, bits=bits), NO_SOUND
+    yield "float-33", with_format(tag=3, bits=33), "WAV header: 4 bytes for 1 samples of 33 bits .+"
     yield "channels-and-bits", with_format(tag=2, channels=65535, bits=65535, block=0), ".+"
     for tag in (0, 4, 0x7FFF, 0xFFFF):
         yield f"tag-{tag}", with_format(tag=tag), ".+"
