@@ -41,8 +41,8 @@ enum Call {
   kOpen,
   kCalls
 };
-constexpr std::array<const char*, kCalls> kNames = {
-    "read", "pread", "write", "pwrite", "fsync", "rename", "mmap", "mapfile", "malloc", "open"};
+constexpr std::array<const char*, kCalls> kNames = {"read",   "pread", "write",   "pwrite", "fsync",
+                                                    "rename", "mmap",  "mapfile", "malloc", "open"};
 enum class Mode { kNone, kFail, kShort, kInterrupt, kStop, kTruncate };
 
 std::array<std::atomic<long>, kCalls> g_counts;
