@@ -54,7 +54,7 @@ TokenHeader default_header() {
 // Says what an array without a description cannot hold.
 void report_losses(const std::string& name, const TokenTable& table) {
   std::size_t lost = 0, lead_in = 0;
-  for (std::size_t i = 0; i < table.frames(); ++i) lost += table.is_lost(i) ? 1 : 0;
+  for (std::size_t i = 0; i < table.frames(); ++i) lost += table.is_lost(i) ? 1U : 0U;
   for (const TokenTable::Segment& segment : table.segments) lead_in += segment.lead_in_samples;
   std::string losses;
   if (table.segments.size() > 1) losses += ", where its segments begin";

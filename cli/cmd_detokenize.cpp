@@ -118,8 +118,8 @@ class Detokenizing {
     std::string line;
     for (std::uint64_t row = first; row < first + settings_.rows_of(shard); ++row) {
       const bool is_there = lines.next(line);
-      Json json = parse_json(line);
-      if (!is_there || !json.is_object() || !json.contains("frames")) {
+      Json json = parse_row_line(line);
+      if (!is_there || json.is_discarded() || !json.contains("frames")) {
         throw NamedError(lines.name(),
                          "line " + std::to_string(row + 1) + " is missing or damaged");
       }

@@ -56,8 +56,8 @@ class RowLines {
   static void fill(Lines& lines) {
     std::string text;
     if (lines.line || !lines.reader.next(text)) return;
-    const Json json = parse_json(text);
-    if (!json.is_object() || !json.contains("row") || !json["row"].is_number_unsigned()) {
+    const Json json = parse_row_line(text);
+    if (json.is_discarded()) {
       throw NamedError(lines.reader.name(),
                        "line " + std::to_string(lines.reader.number()) + " is damaged");
     }
@@ -209,7 +209,8 @@ class Verifier {
 
   void check_shape(const Json& row, const StoredCodes& codes, const std::string& name) const {
     const auto frame = static_cast<std::uint64_t>(settings_.frame_samples);
-    const std::uint64_t frames = (row.at("samples").get<std::uint64_t>() + frame - 1) / frame;
+    const std::uint64_t samples = row.at("samples");
+    const std::uint64_t frames = samples / frame + (samples % frame == 0 ? 0 : 1);
     if (codes.frames() != frames || row.at("frames") != frames ||
         codes.levels() != settings_.levels || row.at("levels") != settings_.levels) {
       throw NamedError(name, "has " + std::to_string(codes.levels()) + " levels of " +

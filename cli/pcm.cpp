@@ -11,7 +11,7 @@ namespace {
 template <typename T>
 T load(const std::uint8_t* bytes) {
   T value = 0;
-  for (std::size_t i = sizeof(T); i-- > 0;) value = static_cast<T>(value << 8 | bytes[i]);
+  for (std::size_t i = sizeof(T); i > 0; --i) value = static_cast<T>(value << 8 | bytes[i - 1]);
   return value;
 }
 

@@ -45,9 +45,10 @@ struct CodeArray {
 std::int64_t load(const ElementType& type, const std::uint8_t* bytes) {
   std::uint64_t value = 0;
   std::memcpy(&value, bytes, type.bytes);
-  if (!type.is_signed || type.bytes == sizeof value) return static_cast<std::int64_t>(value);
-  const auto shift = static_cast<int>(64 - 8 * type.bytes);
-  return static_cast<std::int64_t>(value << shift) >> shift;
+  const auto code = static_cast<std::int64_t>(value);
+  if (!type.is_signed || type.bytes == sizeof value) return code;
+  const std::int64_t codes = std::int64_t{1} << (8 * type.bytes);
+  return code < codes / 2 ? code : code - codes;
 }
 
 std::string shape_text(std::span<const std::uint64_t> shape) {

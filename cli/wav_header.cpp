@@ -23,7 +23,7 @@ constexpr std::array<std::uint8_t, 14> kPlainGuidTail = {0x00, 0x00, 0x00, 0x00,
 
 std::uint64_t little_endian(std::span<const std::uint8_t> bytes) {
   std::uint64_t value = 0;
-  for (std::size_t i = bytes.size(); i-- > 0;) value = value << 8 | bytes[i];
+  for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte) value = value << 8 | *byte;
   return value;
 }
 

@@ -201,6 +201,35 @@ def config_cases():
         yield f"json-{i}", text, "(is|has|holds) .+"
 
 
+def dataset_cases(files):
+    """(name, file, bytes, pattern), of the files of a dataset of one recording, as npy."""
+    about = json.loads(files["dataset.json"])
+    for key, most in (("rows", 2**50), ("shard_size", 2**50), ("levels", 64), ("frame_samples", 2**24),
+                      ("codebook_size", 2**16), ("sample_rate", 2**24), ("done", 2**50)):
+        for value in (-1, most + 1, 2**63, 2**64 - 1, 2**64, 1.5, 1e300, "1", None):
+            text = json.dumps(dict(about, **{key: value})).encode()
+            yield (f"{key}-{value}", "dataset.json", text,
+                   f"'{key}' is no number from [01] to {most}")
+    for key, value in (("channels", -2**31), ("channels", 0), ("shards", 2), ("as", "x"),
+                       ("window", "x"), ("resampler", "x"), ("version", 2), ("complete", 5)):
+        text = json.dumps(dict(about, **{key: value})).encode()
+        yield f"{key}-{value}", "dataset.json", text, ".+"
+    for i, text in enumerate((b"", b"{", b"[]", b"null", b"{}", b"[" * 100000)):
+        yield f"json-{i}", "dataset.json", text, "is not a dataset.*"
+    row = json.loads(files["manifest.jsonl"])
+    for key in ("row", "samples", "source_samples", "frames", "levels"):
+        for value in (-1, 2**50 + 1, 2**64, 0.5, 1e300, "1", None, []):
+            text = json.dumps(dict(row, **{key: value})).encode() + b"\n"
+            yield f"{key}-{value}", "manifest.jsonl", text, "line 1 is damaged"
+    for i, text in enumerate((b"{", b"[]\n", b"5\n", b"[" * 100000 + b"\n")):
+        yield f"line-{i}", "manifest.jsonl", text, "line 1 is damaged"
+    for shape in ("(-1, 2)", "(0, 2)", "(8, 2305843009213693954)", "(65537, 2)", "(8, 1.5)"):
+        head = b"{'descr': '<u2', 'fortran_order': False, 'shape': " + shape.encode() + b", }"
+        head += b" " * (63 - (10 + len(head)) % 64) + b"\n"
+        text = b"\x93NUMPY\x01\0" + struct.pack("<H", len(head)) + head + files["a.npy"][-32:]
+        yield f"shape-{shape}", "a.npy", text, "is not a .npy file of codes as mimi writes it"
+
+
 def record(kind, payload):
     body = b"\xfeMR" + kind + struct.pack("<H", len(payload)) + payload
     return body + struct.pack("<I", crc32c(body))

@@ -99,6 +99,18 @@ class Limits(CliTest):
                     self.put("bad.mimi", data)
                     self.refused("bad.mimi", pattern, *command, "bad.mimi")
 
+    def test_dataset(self):
+        """What is not so: a whole dataset is damaged in one place each."""
+        self.put("a.wav", wav(noise(3000)))
+        self.mimi("-q", "--model", malformed.TINY, "tokenize", "a.wav", "--out", "good", "--as", "npy")
+        for name, file, data, pattern in malformed.dataset_cases(
+                {name: self.get("good/" + name) for name in os.listdir(self.path("good"))}):
+            with self.subTest(name):
+                shutil.copytree(self.path("good"), self.path("bad"))
+                self.put("bad/" + file, data)
+                self.refused("bad/" + file, pattern, "verify", "-q", "bad")
+                shutil.rmtree(self.path("bad"))
+
     @classmethod
     def tearDownClass(cls):
         counts = {group: len(digests) for group, digests in cls.seen.items()}

@@ -29,9 +29,13 @@ constexpr std::array<std::string_view, 15> kSoundSuffixes = {
     "aiff", "aifc", "au",   "snd", "caf", "w64",  "rf64"};
 constexpr std::int64_t kMostSidecarBytes = 1 << 20;
 
-std::string lower_suffix(std::string_view path) {
+std::string_view last_part(std::string_view path) {
   const std::size_t slash = path.rfind('/');
-  if (slash != std::string_view::npos) path.remove_prefix(slash + 1);
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+std::string lower_suffix(std::string_view path) {
+  path = last_part(path);
   const std::size_t dot = path.rfind('.');
   if (dot == std::string_view::npos || dot == 0) return "";
   std::string suffix(path.substr(dot + 1));
@@ -214,7 +218,7 @@ void Lister::add_tar(const std::string& path, const std::string& inside) {
   try {
     TarReader tar(path);
     while (const std::optional<TarMember> member = tar.next()) {
-      const std::string name = member->name.substr(member->name.find_last_of('/') + 1);
+      const std::string_view name = last_part(member->name);
       if (name.starts_with('.')) continue;
       if (sample_key(member->name) != sample.key) {
         add_sample(sample);

@@ -114,20 +114,23 @@ class CsvReader {
     } while (line.empty());
     fields.assign(1, "");
     bool in_quotes = false;
-    for (std::size_t i = 0;; ++i) {
+    for (std::size_t i = 0;;) {
       if (i == line.size()) {
         if (!in_quotes) return true;
         fields.back() += '\n';
         if (!next_line(line)) throw Error("a quote is not closed");
-        i = static_cast<std::size_t>(-1);
-      } else if (line[i] == '"' && in_quotes && line.substr(i + 1, 1) == "\"") {
+        i = 0;
+        continue;
+      }
+      const char c = line[i++];
+      if (c == '"' && in_quotes && line.substr(i, 1) == "\"") {
         fields.back() += line[i++];
-      } else if (line[i] == '"') {
+      } else if (c == '"') {
         in_quotes = !in_quotes;
-      } else if (line[i] == separator_ && !in_quotes) {
+      } else if (c == separator_ && !in_quotes) {
         fields.emplace_back();
       } else {
-        fields.back() += line[i];
+        fields.back() += c;
       }
     }
   }

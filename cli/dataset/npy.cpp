@@ -11,6 +11,9 @@ namespace {
 constexpr std::string_view kMagic("\x93NUMPY\x01\x00", 8);
 constexpr std::size_t kBeginBytes = 10;
 constexpr std::size_t kAlignment = 64;
+// So that no number of bytes is beyond 64 bits.
+constexpr int kMostLevels = 1 << 16;
+constexpr std::uint64_t kMostFrames = std::uint64_t{1} << 40;
 
 }  // namespace
 
@@ -44,8 +47,10 @@ NpyShape parse_npy_header(std::span<const std::uint8_t> header) {
       std::sscanf(text.c_str(), "{'descr': '<u2', 'fortran_order': False, 'shape': (%d, %llu)",
                   &shape.levels, &frames);
   shape.frames = frames;
+  const bool is_possible =
+      found == 2 && shape.levels > 0 && shape.levels <= kMostLevels && frames <= kMostFrames;
   const std::vector<std::uint8_t> same =
-      found == 2 ? npy_header(shape) : std::vector<std::uint8_t>{};
+      is_possible ? npy_header(shape) : std::vector<std::uint8_t>{};
   if (!std::equal(same.begin(), same.end(), header.begin(), header.end())) {
     throw Error("is not a .npy file of codes as mimi writes it");
   }

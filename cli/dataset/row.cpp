@@ -80,6 +80,18 @@ Row row_from_json(const Json& json) {
   return row;
 }
 
+Json parse_row_line(std::string_view line) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 50;
+  Json json = parse_json(line);
+  if (!json.is_object() || !json.contains("row")) return Json(Json::value_t::discarded);
+  for (const char* const key : {"row", "samples", "source_samples", "frames", "levels"}) {
+    const auto number = json.find(key);
+    if (number == json.end()) continue;
+    if (!number->is_number_unsigned() || *number > kMost) return Json(Json::value_t::discarded);
+  }
+  return json;
+}
+
 Json describe(const Row& row) {
   Json json = {{"id", row.id}, {"row", row.number}, {"source", row.source}};
   if (row.member) json["member"] = row.member->name;

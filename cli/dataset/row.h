@@ -35,6 +35,10 @@ struct Row {
 Json to_json(const Row& row);
 Row row_from_json(const Json& json);
 
+// A line of manifest.jsonl or errors.jsonl. Discarded (is_discarded()) where it is no object with
+// the number of its row, or has a number that no recording could have.
+Json parse_row_line(std::string_view line);
+
 // The beginning of the row's line in manifest.jsonl or errors.jsonl: which one it is.
 Json describe(const Row& row);
 

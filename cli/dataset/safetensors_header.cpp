@@ -18,7 +18,7 @@ void SafetensorsHeader::add(const std::string& name, std::uint64_t frames) {
 
 std::string SafetensorsHeader::text() const {
   std::string text = "{" + entries_ + "}";
-  text.append(-text.size() % 8, ' ');
+  text.append((8 - text.size() % 8) % 8, ' ');
   return text;
 }
 

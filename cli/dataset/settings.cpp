@@ -9,6 +9,7 @@
 
 #include "cli/dataset/sha256.h"
 #include "cli/named_error.h"
+#include "core/token_file.h"
 
 namespace mimi::cli {
 namespace {
@@ -28,6 +29,8 @@ constexpr std::array<std::pair<ResamplerQuality, std::string_view>, 3> kResample
      {ResamplerQuality::kFast, "fast"}}};
 constexpr const char* kFormat = "mimi dataset";
 constexpr int kVersion = 1;
+constexpr std::int64_t kMostCount = std::int64_t{1} << 50;  // of anything in a dataset
+constexpr int kMostHz = 1 << 24;
 
 template <typename T, std::size_t count>
 std::optional<T> value_of(const std::array<std::pair<T, std::string_view>, count>& names,
@@ -91,39 +94,54 @@ T known(const std::optional<T>& value, const char* key) {
   return *value;
 }
 
+// A whole number from `least` to `most`.
+std::int64_t whole(const Json& json, const char* key, std::int64_t least, std::int64_t most) {
+  const Json& value = json.at(key);
+  if (!value.is_number_integer() || value < least || value > most) {
+    throw Error(std::string("'") + key + "' is no number from " + std::to_string(least) + " to " +
+                std::to_string(most));
+  }
+  return value;
+}
+
+int small(const Json& json, const char* key, int least, int most) {
+  return static_cast<int>(whole(json, key, least, most));
+}
+
+std::uint64_t count(const Json& json, const char* key, std::int64_t least) {
+  return static_cast<std::uint64_t>(whole(json, key, least, kMostCount));
+}
+
 DatasetSettings settings_from(const Json& json) {
   if (json.at("format") != kFormat || json.at("version") != kVersion) {
     throw Error("is not a dataset that this program knows");
   }
   DatasetSettings settings = {.program = json.at("program"),
                               .form = known(parse_form(json.at("as").get<std::string>()), "as"),
-                              .shard_size = json.at("shard_size"),
-                              .rows = json.at("rows"),
+                              .shard_size = count(json, "shard_size", 1),
+                              .rows = count(json, "rows", 1),
                               .inputs_sha256 = json.at("inputs_sha256"),
                               .model = json.at("model"),
                               .fingerprint = json.at("fingerprint"),
-                              .sample_rate = json.at("sample_rate"),
-                              .frame_samples = json.at("frame_samples"),
-                              .codebook_size = json.at("codebook_size"),
-                              .levels = json.at("levels"),
+                              .sample_rate = small(json, "sample_rate", 1, kMostHz),
+                              .frame_samples = small(json, "frame_samples", 1, kMostHz),
+                              .codebook_size = small(json, "codebook_size", 1, 1 << 16),
+                              .levels = small(json, "levels", 1, kMaxTokenLevels),
                               .window = parse_window(json.at("window").get<std::string>()),
                               .dtype = json.at("dtype"),
-                              .arithmetic = json.at("arithmetic")};
+                              .arithmetic = small(json, "arithmetic", 0, 255)};
   if (json.at("channels") != "mix") {
     settings.channels = {.kind = ChannelChoice::Kind::kOne,
-                         .index = json.at("channels").get<int>() - 1};
+                         .index = small(json, "channels", 1, 1 << 16) - 1};
   }
   settings.resampler =
       known(value_of(kResamplers, json.at("resampler").get<std::string>()), "resampler");
   if (settings.form == Form::kParquet) settings.writer = json.at("writer");
   if (is_sound(settings.form)) {
-    settings.rate_hz = json.at("rate");
+    settings.rate_hz = small(json, "rate", 1, kMostHz);
     settings.sample_format = json.at("samples_as");
   }
-  const bool fits = settings.shard_size > 0 && settings.rows > 0 && settings.sample_rate > 0 &&
-                    settings.frame_samples > 0 && settings.codebook_size > 0 &&
-                    settings.levels > 0 && json.at("shards") == settings.shards();
-  if (!fits) throw Error("its numbers do not fit together");
+  if (json.at("shards") != settings.shards()) throw Error("its numbers do not fit together");
   return settings;
 }
 
@@ -183,10 +201,10 @@ DatasetFile read_dataset_file(const std::string& path) {
     const Json json = parse_json(text.str());
     DatasetFile dataset = {.settings = settings_from(json)};
     if (json.at("complete").get<bool>()) {
-      dataset.counts = {.done = json.at("done"),
-                        .failed = json.at("failed"),
-                        .samples = json.at("samples"),
-                        .frames = json.at("frames"),
+      dataset.counts = {.done = count(json, "done", 0),
+                        .failed = count(json, "failed", 0),
+                        .samples = count(json, "samples", 0),
+                        .frames = count(json, "frames", 0),
                         .seconds = json.at("seconds")};
     }
     return dataset;

@@ -49,7 +49,7 @@ struct DatasetSettings {
   int rate_hz = 0;
   std::string sample_format;
 
-  std::uint64_t shards() const { return (rows + shard_size - 1) / shard_size; }
+  std::uint64_t shards() const { return rows / shard_size + (rows % shard_size == 0 ? 0 : 1); }
   std::uint64_t first_row(std::uint64_t shard) const { return shard * shard_size; }
   std::uint64_t rows_of(std::uint64_t shard) const;
   // Of all that must not change.

@@ -234,7 +234,7 @@ void StoredShard::read_parquet(std::uint64_t shard) {
   TarReader tar(duplicate(tar_), path_);
   while (const std::optional<TarMember> npy = tar.next()) {
     const std::string line = tar.contents(tar.next().value());
-    const std::string id = Json::parse(line).at("id");
+    const std::string id = parse_json(line).at("id");
     if (!arrays_.emplace(id, read_array(tar_, *npy, line)).second) {
       throw NamedError(path_, "has '" + id + "' twice");
     }
@@ -305,7 +305,7 @@ bool StoredShard::says_the_same(const Array& array, const Json& row, std::string
   if (settings_.form == Form::kSafetensors) return true;  // nothing
   Json expected = row;
   expected.erase("output");
-  return Json::parse(array.line) == expected;
+  return parse_json(array.line) == expected;
 }
 
 }  // namespace mimi::cli

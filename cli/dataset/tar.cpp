@@ -238,7 +238,7 @@ void append_tar_header(const std::string& name, std::int64_t bytes,
 }
 
 std::size_t tar_padding(std::int64_t bytes) {
-  return static_cast<std::size_t>(-static_cast<std::uint64_t>(bytes)) % kBlock;
+  return (kBlock - static_cast<std::size_t>(bytes) % kBlock) % kBlock;
 }
 
 }  // namespace mimi::cli
