@@ -44,7 +44,7 @@ std::optional<std::int64_t> number(const Block& block, Field field) {
   }
   std::string digits = text(block, field);
   digits.erase(0, digits.find_first_not_of(' '));
-  digits.erase(std::min(digits.size(), digits.find_last_not_of(' ') + 1));
+  while (digits.ends_with(' ')) digits.pop_back();
   std::int64_t value = 0;
   const auto [end, error] =
       std::from_chars(digits.data(), digits.data() + digits.size(), value, /*base=*/8);
