@@ -6,6 +6,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from elu import Elu
+
 HOP_SAMPLES = 1920  # one 12.5 Hz frame at 24 kHz
 
 
@@ -54,8 +56,8 @@ class CausalConvTranspose(nn.Module):
 class Residual(nn.Module):
     def __init__(self, channels):
         super().__init__()
-        self.block = nn.ModuleList([nn.ELU(), CausalConv(channels, channels // 2, 3),
-                                    nn.ELU(), CausalConv(channels // 2, channels, 1)])
+        self.block = nn.ModuleList([Elu(), CausalConv(channels, channels // 2, 3),
+                                    Elu(), CausalConv(channels // 2, channels, 1)])
 
     def forward(self, x):
         y = x
@@ -81,10 +83,10 @@ def make_encoder(config):
     channels = config["num_filters"]
     layers = [CausalConv(1, channels, config["kernel_size"])]
     for ratio in reversed(config["upsampling_ratios"]):
-        layers += [Residual(channels), nn.ELU(),
+        layers += [Residual(channels), Elu(),
                    CausalConv(channels, 2 * channels, 2 * ratio, ratio)]
         channels *= 2
-    return Layers(layers + [nn.ELU(), CausalConv(channels, config["hidden_size"],
+    return Layers(layers + [Elu(), CausalConv(channels, config["hidden_size"],
                                                  config["last_kernel_size"])])
 
 
@@ -92,10 +94,10 @@ def make_decoder(config):
     channels = config["num_filters"] * 2 ** len(config["upsampling_ratios"])
     layers = [CausalConv(config["hidden_size"], channels, config["kernel_size"])]
     for ratio in config["upsampling_ratios"]:
-        layers += [nn.ELU(), CausalConvTranspose(channels, channels // 2, 2 * ratio, ratio),
+        layers += [Elu(), CausalConvTranspose(channels, channels // 2, 2 * ratio, ratio),
                    Residual(channels // 2)]
         channels //= 2
-    return Layers(layers + [nn.ELU(), CausalConv(channels, 1, config["last_kernel_size"])])
+    return Layers(layers + [Elu(), CausalConv(channels, 1, config["last_kernel_size"])])
 
 
 class LayerScale(nn.Module):
@@ -127,7 +129,8 @@ class Attention(nn.Module):
         items, steps, dim = x.shape
         q, k, v = (proj(x).view(items, steps, self.heads, -1).transpose(1, 2)
                    for proj in (self.q_proj, self.k_proj, self.v_proj))
-        y = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v.to(q.dtype),
+        y = F.scaled_dot_product_attention(rotate(q, cos, sin).to(v.dtype),
+                                           rotate(k, cos, sin).to(v.dtype), v,
                                            attn_mask=mask)
         return self.o_proj(y.transpose(1, 2).reshape(items, steps, dim))
 

@@ -8,7 +8,7 @@ The phases are counted in steps, so that stopping, pausing and sharing the machi
 
     continuous   the autoencoder alone, a noisy channel in place of the quantisers
     joint        codebooks (k-means, then running means) with level dropout; the discriminators join
-    final        encoder frozen, codebooks fitted anew, the decoder goes on while the rate decays
+    final        encoder frozen, codebooks fitted anew, the decoder goes on
 """
 import argparse
 import copy
@@ -28,6 +28,7 @@ from export import export
 from initialise import initialise
 from losses import Reconstruction, weighted
 from model import HOP_SAMPLES, Mimi, make_config
+from optimiser import Optimiser, Team
 
 WARM_UP_STEPS = 50
 GAN_RAMP_STEPS = 1000
@@ -40,10 +41,12 @@ def arguments():
     p.add_argument("recordings", help="folder of wav, flac, ogg, opus, mp3 files")
     p.add_argument("out", help="folder of the state, the log and the model")
     p.add_argument("--steps", type=int, default=60000, help="total number of steps")
-    p.add_argument("--start", metavar="MODEL", help="begin with this model's weights, quantised")
+    p.add_argument("--start", metavar="MODEL", help="begin with this exported model's weights")
     p.add_argument("--continuous-steps", type=int, default=3000)
     p.add_argument("--gan-step", type=int, default=15000, help="the discriminators' first step")
     p.add_argument("--final-steps", type=int, default=6000)
+    p.add_argument("--decay-steps", type=int, default=30000,
+                   help="last steps, over which the rate falls to nothing")
     p.add_argument("--fit-frames", type=int, default=60000, help="frames that k-means sees")
     p.add_argument("--filters", type=int, default=32)
     p.add_argument("--hidden", type=int, default=192)
@@ -52,6 +55,10 @@ def arguments():
     p.add_argument("--batch", type=int, default=8, help="segments a step")
     p.add_argument("--frames", type=int, default=16, help="80 ms frames a segment")
     p.add_argument("--rate", type=float, default=5e-4, help="learning rate")
+    p.add_argument("--muon", action=argparse.BooleanOptionalAction, default=False,
+                   help="orthogonalised momentum for matrices, Adam for the rest")
+    p.add_argument("--workers", type=int, default=1,
+                   help="processes of one thread, each with a batch of its own (CPU)")
     p.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights")
     p.add_argument("--holdout", nargs="*", default=[], help="recordings (file stems) to leave out")
     p.add_argument("--bf16", action=argparse.BooleanOptionalAction,
@@ -76,8 +83,9 @@ class Trainer:
         self.channels = [rvq.Channel(half) for half in self.model.quantizer.halves()]
         self.judges = gan.make_discriminators().to(self.device)
         self.reconstruction = Reconstruction(self.device)
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), args.rate, betas=(0.8, 0.99),
-                                           weight_decay=1e-4)
+        self.team = Team(args.workers, list(self.model.parameters()))
+        encoder = {id(weight) for weight in self.model.encoder_side().parameters()}
+        self.optimiser = Optimiser(list(self.model.named_parameters()), encoder, args.muon, self.team)
         self.judge_optimiser = torch.optim.AdamW(self.judges.parameters(), args.rate,
                                                  betas=(0.8, 0.99))
         self.state_path = self.out / "state.pt"
@@ -86,7 +94,14 @@ class Trainer:
         else:
             self.start()
         self.history = {}
-        self.stopping = False
+        if args.workers > 1:
+            self.share()
+
+    def share(self):
+        """Moves what the workers have in common to memory that they share."""
+        for tensor in (self.optimiser.tensors() + list(self.model.state_dict().values())
+                       + list(self.average.state_dict().values())):
+            tensor.share_memory_()
 
     # State
 
@@ -98,7 +113,7 @@ class Trainer:
             self.model.load_state_dict(weights)
             rvq.set_even_use(self.model.quantizer, self.args.batch * self.args.frames)
             self.average.load_state_dict(self.model.state_dict())
-            self.step, self.phase = self.args.continuous_steps, "joint"
+            self.phase = "continuous" if self.args.continuous_steps else "joint"
             self.log(f"starting from {self.args.start}")
             return
         model = self.model.to("cpu")
@@ -119,7 +134,6 @@ class Trainer:
         for name, part in self.parts().items():
             part.load_state_dict(state[name])
         self.step, self.phase = state["step"], state["phase"]
-        torch.manual_seed(self.args.seed + self.step)
         self.batches = Batches(self.sources, self.args.seed + self.step)
         self.log(f"resumed at step {self.step}, phase {self.phase}")
 
@@ -134,6 +148,18 @@ class Trainer:
         print(line, flush=True)
         with open(self.out / "log.txt", "a", encoding="utf-8") as log:
             log.write(line + "\n")
+
+    @torch.no_grad()
+    def centre(self):
+        """Takes the mean, which no term asks about, out of the averaged weights' output."""
+        latents = [self.average.latent(self.draw()) for _ in range(4)]
+        if self.phase != "continuous":
+            halves = self.average.quantizer
+            kept = torch.full((self.args.batch,), 8, device=self.device)
+            latents = [rvq.quantise(halves, latent, kept, False)[0] for latent in latents]
+        mean = torch.stack([self.average.synthesise(latent).mean() for latent in latents]).mean()
+        self.average.decoder.layers[-1].conv.bias.sub_(mean)
+        self.log(f"took out a mean of {mean.item():.5f}")
 
     # Phases
 
@@ -169,21 +195,25 @@ class Trainer:
     def enter_phases(self):
         args = self.args
         final = self.step >= args.steps - args.final_steps
-        if self.phase == "continuous" and self.step >= args.continuous_steps and not final:
-            self.average.load_state_dict(self.model.state_dict())
-            self.fit_codebooks()
-            self.phase = "joint"
-        if self.phase != "final" and final:
-            self.model.load_state_dict(self.average.state_dict())
-            self.fit_codebooks()
+        before = self.phase
+        if final:
             self.phase = "final"
+        elif self.phase == "continuous" and self.step >= args.continuous_steps:
+            self.phase = "joint"
+        if self.phase != before and self.team.rank == 0:
+            source, target = ((self.average, self.model) if final else (self.model, self.average))
+            target.load_state_dict(source.state_dict())
+            self.fit_codebooks()
+        if self.phase != before:
+            self.team.wait()
         self.model.encoder_side().requires_grad_(self.phase != "final")
 
-    def rate(self):
-        """Warm-up, then constant, then linear to nothing in the final phase."""
-        left = (self.args.steps - self.step) / max(1, self.args.final_steps)
-        share = min(1.0, (self.step + 1) / WARM_UP_STEPS, left if self.phase == "final" else 1.0)
-        return self.args.rate * max(share, 0.01)
+    def rates(self):
+        """Warm-up, constant, then linear to nothing; the encoder's reaches it when it is frozen."""
+        args, ends = self.args, (self.args.steps, self.args.steps - self.args.final_steps)
+        shares = [(end - self.step) / max(1, end - (args.steps - args.decay_steps)) for end in ends]
+        warm = (self.step + 1) / WARM_UP_STEPS
+        return [args.rate * max(min(1.0, warm, *shares[:count]), 0.01) for count in (1, 2)]
 
     # One step
 
@@ -199,7 +229,8 @@ class Trainer:
             quantised = semantic(latent, kept.clamp(max=1)) + acoustic(latent, kept - 1)
             commitment = latent.new_zeros(())
         else:
-            quantised, commitment = rvq.quantise(quantizer, latent, kept, self.phase == "joint")
+            learn = self.phase == "joint" and self.team.rank == 0
+            quantised, commitment = rvq.quantise(quantizer, latent, kept, learn)
         with self.autocast():
             output = self.model.synthesise(quantised)
         return output.float(), commitment
@@ -230,14 +261,16 @@ class Trainer:
     @torch.no_grad()
     def follow_average(self):
         decay = min(self.args.average, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()),
-                             1 - decay)
-        if self.phase == "joint":
+        mine = [number for number, owner in enumerate(self.optimiser.owner)
+                if owner == self.team.rank]
+        means, weights = (list(m.parameters()) for m in (self.average, self.model))
+        torch._foreach_lerp_([means[n] for n in mine], [weights[n] for n in mine], 1 - decay)
+        if self.phase == "joint" and self.team.rank == 0:
             self.copy_codebooks()
 
     def train_step(self):
-        for group in self.optimiser.param_groups + self.judge_optimiser.param_groups:
-            group["lr"] = self.rate()
+        rates = self.rates()
+        self.judge_optimiser.param_groups[0]["lr"] = rates[0]
         audio = self.draw()
         output, commitment = self.reconstruct(audio)
         terms = self.reconstruction(audio, output)
@@ -245,42 +278,63 @@ class Trainer:
         terms["commitment"] = commitment
         if self.step >= self.args.gan_step:
             loss = loss + self.adversarial_loss(audio, output, terms)
-        self.optimiser.zero_grad()
         loss.backward()
         terms["gradient"] = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
-        self.optimiser.step()
+        self.team.wait()
+        self.optimiser.step(*rates)
         self.step += 1
         self.follow_average()
+        self.team.wait()
+        self.model.zero_grad(set_to_none=False)
         for name, value in terms.items():
             self.history.setdefault(name, []).append(value.item())
 
     def report(self, started):
         means = " ".join(f"{name} {np.mean(values):.3f}" for name, values in self.history.items())
-        self.log(f"step {self.step} {self.phase} rate {self.rate():.1e} {means} "
+        self.log(f"step {self.step} {self.phase} rate {self.rates()[0]:.1e} {means} "
                  f"{time.time() - started:.0f} s")
         self.history.clear()
 
     def stop(self, *_):
         """A signal's handler: the step in progress is finished and saved."""
-        self.stopping = True
+        self.team.stop.fill_(True)
+
+    def part(self):
+        """Becomes `workers` processes, which draw different batches."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.stop)
+        self.team.fork()
+        for weight, gradient in zip(self.model.parameters(), self.team.gradients[self.team.rank]):
+            weight.grad = gradient
+        seed = self.args.workers * (self.args.seed + self.step) + self.team.rank
+        torch.manual_seed(seed)
+        self.batches.rng = np.random.default_rng(seed)
 
     def run(self):
         started = time.time()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.stop)
-        while self.step < self.args.steps and not self.stopping:
+        self.part()
+        leads = self.team.rank == 0
+        while self.step < self.args.steps:
+            self.team.wait()  # so that all see a signal before the same step
+            if self.team.stop:
+                break
+            self.team.wait()
             self.enter_phases()
             self.train_step()
-            if self.step % 50 == 0:
+            if leads and self.step % 50 == 0:
                 self.report(started)
-            if self.step % self.args.save_every == 0:
+            if leads and self.step % self.args.save_every == 0:
                 self.save()
-        self.save()
-        export(self.average.state_dict(), self.config, self.out)
+        if leads:
+            self.centre()
+            self.save()
+            export(self.average.state_dict(), self.config, self.out)
 
 
 def main():
     args = arguments()
+    if args.workers > 1:
+        torch.set_num_threads(1)
     Trainer(args).run()
 
 

@@ -1,0 +1,107 @@
+"""Muon for the weights that are matrices, Adam for the rest; worked on by several processes."""
+import multiprocessing
+import os
+
+import torch
+
+MOMENTUM = 0.95
+MUON_SIZE = 0.2  # root mean square of Muon's steps at rate 1, about that of Adam's
+BETAS = (0.9, 0.99)
+WHOLE = ("encoder.layers.0.", "decoder.layers.14.", "upsample.")  # from or to one channel
+
+# The last convolution turns features of size 4 into sound of size 0.07: at the others' rate its
+# swings are as loud as what there is above 4 kHz.
+SLOW, SLOWNESS = "decoder.layers.14.", 0.1
+
+
+def orthogonalise(matrix, steps=5):
+    """The nearest matrix with equal singular values, roughly: Newton and Schulz's iteration."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.t() if tall else matrix
+    x = (x / (x.norm() + 1e-12)).bfloat16()
+    for _ in range(steps):
+        square = x @ x.t()
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return (x.t() if tall else x).float()
+
+
+class Team:
+    """Processes that share the weights: each finds the gradients of its own batch and updates its
+    share of the weights from everyone's."""
+
+    def __init__(self, workers, weights):
+        self.workers, self.rank = workers, 0
+        self.barrier = multiprocessing.get_context("fork").Barrier(workers)
+        self.gradients = [[torch.zeros_like(weight) for weight in weights] for _ in range(workers)]
+        self.stop = torch.zeros((), dtype=torch.bool)
+        if workers > 1:
+            for tensor in [self.stop] + sum(self.gradients, []):
+                tensor.share_memory_()
+
+    def fork(self):
+        """Returns in every worker; there and here `rank` tells which it is."""
+        for rank in range(1, self.workers):
+            if os.fork() == 0:
+                self.rank = rank
+                break
+
+    def wait(self):
+        if self.workers > 1:
+            self.barrier.wait()
+
+
+class Optimiser:
+    """Every tensor that it keeps is made at once, so that it can lie in memory that is shared."""
+
+    def __init__(self, named, encoder, muon, team):
+        """named: (name, weight) of the model; encoder: ids of the weights of its side."""
+        self.team, self.steps = team, 0
+        self.weights = [weight for _, weight in named]
+        self.of_encoder = [id(weight) in encoder for weight in self.weights]
+        self.muon = [muon and w.dim() > 1 and not name.startswith(WHOLE) for name, w in named]
+        self.share = [SLOWNESS if name.startswith(SLOW) else 1.0 for name, _ in named]
+        self.moments = [[torch.zeros_like(weight) for _ in range(1 if muon else 2)]
+                        for weight, muon in zip(self.weights, self.muon)]
+        load, self.owner = [0] * team.workers, [0] * len(self.weights)
+        cost = [w.numel() * (min(w.flatten(1).shape) if muon else 1)
+                for w, muon in zip(self.weights, self.muon)]
+        for number in sorted(range(len(cost)), key=lambda number: -cost[number]):
+            self.owner[number] = load.index(min(load))
+            load[self.owner[number]] += cost[number]
+
+    def tensors(self):
+        return sum(self.moments, [])
+
+    def state_dict(self):
+        return dict(steps=self.steps, moments=self.moments)
+
+    def load_state_dict(self, state):
+        self.steps = state["steps"]
+        for tensor, saved in zip(self.tensors(), sum(state["moments"], [])):
+            tensor.copy_(saved)
+
+    @torch.no_grad()
+    def step(self, rate, encoder_rate):
+        """Updates this worker's share of the weights."""
+        self.steps += 1
+        for number, weight in enumerate(self.weights):
+            if self.owner[number] != self.team.rank or not weight.requires_grad:
+                continue
+            gradient = torch.stack([each[number] for each in self.team.gradients]).mean(0)
+            update = (self._muon if self.muon[number] else self._adam)(number, gradient)
+            its_rate = self.share[number] * (encoder_rate if self.of_encoder[number] else rate)
+            weight.sub_(update, alpha=its_rate)
+
+    def _muon(self, number, gradient):
+        momentum, = self.moments[number]
+        momentum.lerp_(gradient, 1 - MOMENTUM)
+        update = orthogonalise(gradient.lerp(momentum, MOMENTUM).flatten(1))
+        return update.view_as(gradient) * (MUON_SIZE * max(update.shape) ** 0.5)
+
+    def _adam(self, number, gradient):
+        mean, square = self.moments[number]
+        mean.lerp_(gradient, 1 - BETAS[0])
+        square.lerp_(gradient.square(), 1 - BETAS[1])
+        size = (square / (1 - BETAS[1] ** self.steps)).sqrt() + 1e-8
+        return mean / (1 - BETAS[0] ** self.steps) / size
