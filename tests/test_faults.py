@@ -83,6 +83,11 @@ class Faults(FaultTest):
         told = f"{fault}: {result.returncode} {result.stderr.decode()}"
         left = {name: self.get(name) for name in self.files() if name not in self.inputs}
         self.clean()
+        # libsndfile 1.2 itself crashes where two of its allocations for FLAC fail; nothing appears
+        # under the output's name.
+        if output.endswith(".flac") and fault.startswith("malloc:") and result.returncode == -signal.SIGSEGV:
+            self.assertNotIn(output, left, told)
+            return
         if result.returncode != 0:
             self.assertFalse(harmless, told)
             self.assertEqual(result.returncode, 1, told)
