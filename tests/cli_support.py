@@ -23,8 +23,9 @@ FORMATS = {  # encoding -> format tag, bits, scale of a float
 
 
 def noise(samples, seed=1):
-    """White noise that every integer format of 8 bits and more holds exactly."""
-    return np.random.default_rng(seed).integers(-60, 60, samples) / 128
+    """White noise that every integer format of 8 bits and more holds exactly, so quiet that what is
+    decoded stays within full scale."""
+    return np.random.default_rng(seed).integers(-15, 15, samples) / 128
 
 
 def pcm(values, encoding):
