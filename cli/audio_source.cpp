@@ -186,7 +186,7 @@ class SndfileSource : public AudioSource {
     constexpr std::string_view kError = "Error : ";
     if (text.starts_with(kError)) text.erase(0, kError.size());
     for (const char* const vague : {"nternal error", "unknown error"}) {
-      if (text.find(vague) != text.npos)
+      if (text.find(vague) != std::string::npos)
         return "damaged, or in a form that libsndfile does not know";
     }
     return text;
