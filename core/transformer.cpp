@@ -14,6 +14,8 @@ using kernels::KernelTable;
 using kernels::kLanes;
 using kernels::PackedMatrix;
 
+std::int64_t blocks_for(int steps) { return steps / kLanes + 2; }
+
 int padded(int channels) { return (channels + kLanes - 1) / kLanes * kLanes; }
 
 void load_vector(WeightReader& reader, const std::string& name, int size,
@@ -88,27 +90,30 @@ void Transformer::load_layer(WeightReader& reader, std::size_t index) {
   load_linear(reader, {prefix + ".mlp.fc2"}, intermediate, hidden, layer.fc2);
 }
 
-KvRing::KvRing(int heads, int head_dim, int steps)
-    : head_dim_(head_dim), padded_dim_(padded(head_dim)), blocks_(steps / kLanes + 2) {
-  const auto size = static_cast<std::size_t>(heads * blocks_ * kLanes);
-  keys_ = kernels::AlignedFloats(size * static_cast<std::size_t>(head_dim_));
-  values_ = kernels::AlignedFloats(size * static_cast<std::size_t>(padded_dim_));
+KvRing::KvRing(int heads, int head_dim, int steps, float* memory)
+    : head_dim_(head_dim),
+      padded_dim_(padded(head_dim)),
+      blocks_(blocks_for(steps)),
+      keys_(memory),
+      values_(memory + heads * blocks_ * kLanes * head_dim_) {}
+
+std::size_t KvRing::size(int heads, int head_dim, int steps) {
+  return static_cast<std::size_t>(heads * blocks_for(steps) * kLanes *
+                                  (head_dim + padded(head_dim)));
 }
 
-const float* KvRing::keys(int head) const {
-  return keys_.data() + head * blocks_ * head_dim_ * kLanes;
-}
+const float* KvRing::keys(int head) const { return keys_ + head * blocks_ * head_dim_ * kLanes; }
 
 const float* KvRing::values(int head) const {
-  return values_.data() + head * blocks_ * kLanes * padded_dim_;
+  return values_ + head * blocks_ * kLanes * padded_dim_;
 }
 
 void KvRing::put(std::int64_t step, int head, const float* key, const float* value) {
   const std::int64_t block = head * blocks_ + step / kLanes % blocks_;
   const std::int64_t lane = step % kLanes;
-  float* key_lane = keys_.data() + block * head_dim_ * kLanes + lane;
+  float* key_lane = keys_ + block * head_dim_ * kLanes + lane;
   for (int d = 0; d < head_dim_; ++d) key_lane[d * kLanes] = key[d];
-  std::copy_n(value, head_dim_, values_.data() + (block * kLanes + lane) * padded_dim_);
+  std::copy_n(value, head_dim_, values_ + (block * kLanes + lane) * padded_dim_);
 }
 
 TransformerStream::TransformerStream(const Transformer& model, const KernelTable& table,
@@ -129,8 +134,10 @@ TransformerStream::TransformerStream(const Transformer& model, const KernelTable
       inner_(model.intermediate, 0, block_steps) {
   // The first query of a block still needs the steps before it when the last one's key is stored.
   const int ring_steps = model.window + 1 + block_steps;
+  const std::size_t size = KvRing::size(model.heads, model.head_dim, ring_steps);
+  ring_memory_ = kernels::AlignedFloats(size * model.layers.size());
   for (std::size_t i = 0; i < model.layers.size(); ++i) {
-    rings_.emplace_back(model.heads, model.head_dim, ring_steps);
+    rings_.emplace_back(model.heads, model.head_dim, ring_steps, ring_memory_.data() + i * size);
   }
   const std::int64_t floats = rings_.front().blocks() * kLanes + 2 * padded(model.head_dim);
   for (int i = 0; i < threads_; ++i) scratch_.emplace_back(static_cast<std::size_t>(2 * floats));

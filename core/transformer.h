@@ -50,7 +50,9 @@ struct Transformer {
 // The keys and values of the last steps, as the attention kernel wants them.
 class KvRing {
  public:
-  KvRing(int heads, int head_dim, int steps);
+  // `memory` is size() zeros, and stays the owner's.
+  KvRing(int heads, int head_dim, int steps, float* memory);
+  static std::size_t size(int heads, int head_dim, int steps);
 
   std::int64_t blocks() const { return blocks_; }
   // Stores one step's key (rotated) and value of one head, both [head_dim].
@@ -61,8 +63,8 @@ class KvRing {
  private:
   int head_dim_, padded_dim_;
   std::int64_t blocks_;
-  kernels::AlignedFloats keys_;    // [heads][blocks][head_dim][16]
-  kernels::AlignedFloats values_;  // [heads][blocks][16][head_dim padded]
+  float* keys_;    // [heads][blocks][head_dim][16]
+  float* values_;  // [heads][blocks][16][head_dim padded]
 };
 
 // State of one stream.
@@ -93,6 +95,7 @@ class TransformerStream {
   std::int64_t first_step_;
   std::int64_t step_;  // of row 0
   Rope rope_;
+  kernels::AlignedFloats ring_memory_;
   std::vector<KvRing> rings_;  // of each layer
   RowBuffer middle_;           // x after attention
   RowBuffer normed_;

@@ -3,8 +3,11 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
+#include <mutex>
 #include <new>
+#include <utility>
 
 namespace mimi::kernels {
 namespace {
@@ -12,31 +15,75 @@ namespace {
 constexpr std::size_t kCacheLine = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
+// Memory whose huge pages are filled by one block after the other. Fresh pages are zero, and what
+// is not touched takes no memory.
+class Region {
+ public:
+  explicit Region(std::size_t bytes) : size_((bytes + kSmallPage - 1) / kSmallPage * kSmallPage) {
+    void* const mapped = mmap(nullptr, size_ + kHugePage, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED) throw std::bad_alloc();
+    // Old kernels do not begin a mapping with a huge page.
+    const std::size_t before =
+        (kHugePage - reinterpret_cast<std::uintptr_t>(mapped) % kHugePage) % kHugePage;
+    memory_ = static_cast<char*>(mapped) + before;
+    if (before > 0) munmap(mapped, before);
+    munmap(memory_ + size_, kHugePage - before);
+    madvise(memory_, size_, MADV_HUGEPAGE);  // where it is not taken, small pages serve
+  }
+  ~Region() { munmap(memory_, size_); }
+  Region(const Region&) = delete;
+  Region& operator=(const Region&) = delete;
+
+  // Null where the rest is too small.
+  char* cut(std::size_t bytes) {
+    if (size_ - used_ < bytes) return nullptr;
+    return memory_ + std::exchange(used_, used_ + bytes);
+  }
+
+ private:
+  static constexpr std::size_t kSmallPage = 4096;
+  char* memory_;
+  std::size_t size_;
+  std::size_t used_ = 0;
+};
+
+std::size_t whole_lines(std::size_t floats) {
+  return (floats * sizeof(float) + kCacheLine - 1) / kCacheLine * kCacheLine;
+}
+
 }  // namespace
 
 AlignedFloats::AlignedFloats(std::size_t size) : size_(size) {
-  const std::size_t bytes = size * sizeof(float);
+  const std::size_t bytes = whole_lines(size);
   if (bytes >= kHugePage) {
-    // Fresh pages are zero already.
-    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    data_ = {static_cast<float*>(memory), Free{bytes}};
-    madvise(memory, bytes, MADV_HUGEPAGE);  // where it is not taken, small pages serve
+    const auto region = std::make_shared<Region>(bytes);
+    data_ = {region, reinterpret_cast<float*>(region->cut(bytes))};
     return;
   }
-  const std::size_t lines = (bytes + kCacheLine - 1) / kCacheLine;
-  void* memory = std::aligned_alloc(kCacheLine, lines * kCacheLine);
+  void* memory = std::aligned_alloc(kCacheLine, bytes);
   if (memory == nullptr) throw std::bad_alloc();
-  data_ = {static_cast<float*>(memory), Free{0}};
+  data_ = {static_cast<float*>(memory), [](float* p) { std::free(p); }};
   std::fill_n(data_.get(), size, 0.0f);
 }
 
-void AlignedFloats::Free::operator()(float* p) const {
-  if (mapped_bytes > 0) {
-    munmap(p, mapped_bytes);
-  } else {
-    std::free(p);
+AlignedFloats AlignedFloats::beside_others(std::size_t size) {
+  constexpr std::size_t kRegionBytes = 8 * kHugePage;
+  static std::mutex mutex;
+  static std::weak_ptr<Region> latest;
+  const std::size_t bytes = whole_lines(size);
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<Region> region = latest.lock();
+  char* memory = region ? region->cut(bytes) : nullptr;
+  if (memory == nullptr) {
+    region = std::make_shared<Region>(std::max(bytes, kRegionBytes));
+    memory = region->cut(bytes);
+    latest = region;
   }
+  AlignedFloats floats;
+  floats.size_ = size;
+  floats.data_ = {region, reinterpret_cast<float*>(memory)};
+  return floats;
 }
 
 }  // namespace mimi::kernels

@@ -13,18 +13,19 @@ class AlignedFloats {
   AlignedFloats() = default;
   // All zero.
   explicit AlignedFloats(std::size_t size);
+  // The same in huge pages that blocks of any size share, for those that are made one after the
+  // other and live as long: the pages are given back when the last of them is gone.
+  static AlignedFloats beside_others(std::size_t size);
+  AlignedFloats(AlignedFloats&&) noexcept = default;
+  AlignedFloats& operator=(AlignedFloats&&) noexcept = default;
 
   float* data() { return data_.get(); }
   const float* data() const { return data_.get(); }
   std::size_t size() const { return size_; }
 
  private:
-  struct Free {
-    std::size_t mapped_bytes;  // 0: from the heap
-    void operator()(float* p) const;
-  };
   std::size_t size_ = 0;
-  std::unique_ptr<float[], Free> data_;
+  std::shared_ptr<float[]> data_;  // of one owner, but for the pages
 };
 
 // Memory that is kept from use to use, and only ever grows.

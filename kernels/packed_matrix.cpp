@@ -209,11 +209,11 @@ void with_source_and_target(Dtype source, Dtype target, Use use) {
 PackedMatrix::PackedMatrix(const Packing& packing, int taps, int depth, int columns)
     : packing_(packing), taps_(taps), depth_(depth), columns_(columns) {
   const auto padded = static_cast<std::size_t>((columns_ + kLanes - 1) / kLanes * kLanes);
-  weights_ = AlignedFloats(static_cast<std::size_t>(taps_ * steps()) * padded);
-  bias_ = AlignedFloats(padded);
+  weights_ = AlignedFloats::beside_others(static_cast<std::size_t>(taps_ * steps()) * padded);
+  bias_ = AlignedFloats::beside_others(padded);
   if (dtype() == Dtype::kInt8) {
-    column_scales_ = AlignedFloats(padded);
-    offsets_ = AlignedFloats(static_cast<std::size_t>(taps_) * padded);
+    column_scales_ = AlignedFloats::beside_others(padded);
+    offsets_ = AlignedFloats::beside_others(static_cast<std::size_t>(taps_) * padded);
   }
 }
 
