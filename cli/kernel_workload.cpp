@@ -289,6 +289,7 @@ KernelCall attention_call(const KernelTable& table) {
       };
       table.attention({.keys = ring,
                        .values = ring + kRing,
+                       .next_keys = ring + (head + 1 < kHeads ? 2 * kRing : 0),
                        .head_dim = kDim,
                        .blocks = kBlocks,
                        .count = 2,

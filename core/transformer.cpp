@@ -244,12 +244,14 @@ void TransformerStream::attend(const KvRing& ring, int first_row, int last_row, 
                                int worker) {
   const int head_dim = model_->head_dim;
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  kernels::AttentionTask task = {.keys = ring.keys(head),
-                                 .values = ring.values(head),
-                                 .head_dim = head_dim,
-                                 .blocks = ring.blocks(),
-                                 .count = last_row - first_row,
-                                 .queries = {}};
+  kernels::AttentionTask task = {
+      .keys = ring.keys(head),
+      .values = ring.values(head),
+      .next_keys = ring.keys(std::min(head + threads_, model_->heads - 1)),
+      .head_dim = head_dim,
+      .blocks = ring.blocks(),
+      .count = last_row - first_row,
+      .queries = {}};
   float* scratch = scratch_[static_cast<std::size_t>(worker)].data();
   for (int i = 0; i < task.count; ++i) {
     const int row = first_row + i;

@@ -114,8 +114,9 @@ struct AttentionQuery {
   float* output;                       // [head_dim padded]
 };
 struct AttentionTask {
-  const float* keys;    // [blocks][head_dim][16]
-  const float* values;  // [blocks][16][head_dim padded]
+  const float* keys;       // [blocks][head_dim][16]
+  const float* values;     // [blocks][16][head_dim padded]
+  const float* next_keys;  // those that are likely to be used next, or these
   int head_dim;
   std::int64_t blocks;
   // Two share what they read; neither step of the second is before that of the first, and from the

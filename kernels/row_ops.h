@@ -58,6 +58,10 @@ void layer_norm(const float* x, std::ptrdiff_t x_stride, int rows, int channels,
 constexpr int kScoreBlocks = 2 * kPanelVecs;
 constexpr int kValueVecs = 2 * kPanelVecs;
 
+inline int value_stride(const AttentionTask& task) {
+  return (task.head_dim + kLanes - 1) / kLanes * kLanes;
+}
+
 // Scores outside the query's steps become -infinity.
 inline Vec masked(const AttentionQuery& query, std::int64_t block, Vec score) {
   constexpr float kIota[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -69,18 +73,25 @@ inline Vec masked(const AttentionQuery& query, std::int64_t block, Vec score) {
   return select(lane > broadcast(static_cast<float>(last)), never, score);
 }
 
-// The scores of each query and the keys of some ring blocks, in its weights from `place` on.
+// The scores of each query and the keys of some ring blocks, in its weights from `place` on. The
+// blocks' values, which are needed next, are fetched meanwhile.
 template <int Queries, int Blocks>
 void score_blocks(const AttentionTask& task, std::int64_t block, std::int64_t place) {
   const float* keys[Blocks];
+  const float* values[Blocks];
   Vec score[Queries][Blocks];
   for (int b = 0; b < Blocks; ++b) {
-    keys[b] = task.keys + (block + b) % task.blocks * task.head_dim * kLanes;
+    const std::int64_t slot = (block + b) % task.blocks * kLanes;
+    keys[b] = task.keys + slot * task.head_dim;
+    values[b] = task.values + slot * value_stride(task);
     for (int q = 0; q < Queries; ++q) score[q][b] = broadcast(0.0f);
   }
   for (int d = 0; d < task.head_dim; ++d) {
     Vec key[Blocks];
-    for (int b = 0; b < Blocks; ++b) key[b] = load(keys[b] + d * kLanes);
+    for (int b = 0; b < Blocks; ++b) {
+      key[b] = load(keys[b] + d * kLanes);
+      __builtin_prefetch(values[b] + d * kLanes, 0, 2);
+    }
     for (int q = 0; q < Queries; ++q) {
       const Vec x = broadcast(task.queries[q].query[d]);
       for (int b = 0; b < Blocks; ++b) score[q][b] = fma(x, key[b], score[q][b]);
@@ -115,11 +126,12 @@ template <int Queries, int Vecs>
 struct ValueSums {
   Vec sum[Queries][Vecs];
 
-  // Steps [first, last], oldest first, of the queries from `first_query` on.
+  // Steps [first, last], oldest first, of the queries from `first_query` on; the keys of the same
+  // steps that are needed next are fetched meanwhile.
   template <int Count>
   void add(const AttentionTask& task, int first_query, std::int64_t first, std::int64_t last,
            std::int64_t weights_from, int dim) {
-    const int value_stride = (task.head_dim + kLanes - 1) / kLanes * kLanes;
+    const int stride = value_stride(task);
     const std::int64_t ring = task.blocks * kLanes;
     Vec s[Count][Vecs];
     for (int q = 0; q < Count; ++q) {
@@ -128,8 +140,11 @@ struct ValueSums {
     for (std::int64_t step = first; step <= last;) {
       const std::int64_t slot = step % ring;
       const std::int64_t run = ring - slot < last - step + 1 ? ring - slot : last - step + 1;
-      const float* value = task.values + slot * value_stride + dim;
-      for (std::int64_t end = step + run; step < end; ++step, value += value_stride) {
+      const float* value = task.values + slot * stride + dim;
+      const float* next_key = task.next_keys + slot * task.head_dim + dim;
+      for (std::int64_t end = step + run; step < end; ++step, value += stride) {
+        for (int v = 0; v < Vecs; ++v) __builtin_prefetch(next_key + v * kLanes, 0, 2);
+        next_key += task.head_dim;
         for (int q = 0; q < Count; ++q) {
           const Vec w = broadcast(task.queries[first_query + q].weights[step - weights_from]);
           for (int v = 0; v < Vecs; ++v) s[q][v] = fma(w, load(value + v * kLanes), s[q][v]);

@@ -349,6 +349,7 @@ class AttentionCase : public KernelCase {
         output_(static_cast<int>(steps.size()), padded(head_dim), padded(head_dim)),
         task_({.keys = keys_.data(),
                .values = values_.data(),
+               .next_keys = keys_.data(),
                .head_dim = head_dim,
                .blocks = blocks,
                .count = static_cast<int>(steps.size()),
