@@ -130,17 +130,26 @@ std::vector<kernels::AlignedFloats> unit_scratch(int threads, int widest_channel
   return scratch;
 }
 
-// Frames that a stage works on at once: few enough that its rows stay in the second-level caches,
-// yet enough of its fewest rows that reading its weights pays.
-int stage_block_frames(int block_frames, int threads, int most_rows_a_frame, int least_rows_a_frame,
-                       int channels) {
-  constexpr std::ptrdiff_t kCacheBytes = 1 << 20;
+// Rows, of the side that has fewer, that a stage works on at once: few enough that its rows stay in
+// the second-level caches, yet enough that reading its weights pays.
+int stage_block_rows(int most_rows, int threads, int stride, int channels) {
+  constexpr std::ptrdiff_t kCacheBytes = 512 << 10;
   constexpr int kEnoughRows = 96;
-  const std::ptrdiff_t bytes_a_frame =
-      3 * most_rows_a_frame * row_stride(channels) * std::ptrdiff_t{sizeof(float)};
-  const auto fitting = static_cast<int>(kCacheBytes * threads / bytes_a_frame);
-  const int paying = (kEnoughRows + least_rows_a_frame - 1) / least_rows_a_frame;
-  return std::clamp(std::max(fitting, paying), 1, block_frames);
+  const std::ptrdiff_t bytes_a_row =
+      3 * stride * row_stride(channels) * std::ptrdiff_t{sizeof(float)};
+  const auto fitting = static_cast<int>(kCacheBytes * threads / bytes_a_row);
+  return std::min(std::max(fitting, kEnoughRows), most_rows);
+}
+
+// Calls run(first, count) for nearly equal blocks of at most `most` rows.
+template <typename Run>
+void for_each_block(int rows, int most, Run run) {
+  const int blocks = (rows + most - 1) / most;
+  for (int i = 0, first = 0; i < blocks; ++i) {
+    const int count = (rows - first) / (blocks - i);
+    run(first, count);
+    first += count;
+  }
 }
 
 void report(const Tap& tap, const std::string& name, const RowBuffer& rows, int first, int count) {
@@ -203,20 +212,18 @@ SeanetEncoderStream::SeanetEncoderStream(const SeanetEncoder& model, int block_f
     const ConvShape& down = stage.down.shape();
     // The last stage's convolution is run for whole blocks, of all streams.
     const bool last = &stage == &model.stages.back();
-    const int frames = last ? block_frames
-                            : stage_block_frames(block_frames, threads, rows_a_frame,
-                                                 rows_a_frame / down.stride, down.in_channels);
-    const int capacity = frames * rows_a_frame;
-    stages_.push_back({.rows_a_frame = rows_a_frame,
-                       .block_frames = frames,
+    rows_a_frame /= down.stride;
+    const int most_rows = block_frames * rows_a_frame;
+    const int rows =
+        last ? most_rows : stage_block_rows(most_rows, threads, down.stride, down.in_channels);
+    const int capacity = rows * down.stride;
+    stages_.push_back({.block_rows = rows,
                        .inputs = unit_buffers(stage.units, capacity),
                        .down_input = RowBuffer(down.in_channels, stage.down.history(), capacity)});
-    rows_a_frame /= down.stride;
   }
-  samples_ = RowBuffer(1, model.first.history(),
-                       stages_.front().block_frames * stages_.front().rows_a_frame);
+  samples_ = RowBuffer(1, model.first.history(), stages_.front().inputs.front().raw.capacity());
   const int widest = model.last.shape().in_channels;
-  last_input_ = RowBuffer(widest, model.last.history(), block_frames * rows_a_frame);
+  last_input_ = RowBuffer(widest, model.last.history(), 2 * block_frames);
   scratch_ = unit_scratch(threads, widest / 2);
 }
 
@@ -265,10 +272,12 @@ void SeanetEncoderStream::run(std::span<SeanetEncoderStream* const> streams,
 void SeanetEncoderStream::fill_last_down(const float* samples, int frames, int threads) {
   next_sample_ = samples;
   const std::size_t last = stages_.size() - 1;
-  fill(last, frames, threads);
+  const SeanetEncoder::Stage& model = model_->stages[last];
+  const int rows = 2 * frames * model.down.shape().stride;
+  fill(last, rows, threads);
   Stage& stage = stages_[last];
-  run_units(threads, model_->stages[last].units, stage.inputs, frames * stage.rows_a_frame,
-            elu_only(model_->elu, stage.down_input, 0), scratch_);
+  run_units(threads, model.units, stage.inputs, rows, elu_only(model_->elu, stage.down_input, 0),
+            scratch_);
 }
 
 void SeanetEncoderStream::fill_last_down_at(SeanetEncoderStream& desk, const float* samples,
@@ -277,7 +286,7 @@ void SeanetEncoderStream::fill_last_down_at(SeanetEncoderStream& desk, const flo
   desk.tap_ = tap_;
   desk.fill_last_down(samples, frames, 1);
   copy_state(desk);
-  const int rows = frames * stages_.back().rows_a_frame;
+  const int rows = 2 * frames * model_->stages.back().down.shape().stride;
   stages_.back().down_input.copy_rows(desk.stages_.back().down_input, 0, rows);
 }
 
@@ -290,20 +299,17 @@ void SeanetEncoderStream::copy_state(const SeanetEncoderStream& from) {
   }
 }
 
-void SeanetEncoderStream::fill(std::size_t stage, int frames, int threads) {
-  if (stage == 0) return fill_first(frames, threads);
-  const Stage& before = stages_[stage - 1];
-  const int rows_a_frame = before.rows_a_frame / model_->stages[stage - 1].down.shape().stride;
-  for (int done = 0; done < frames; done += before.block_frames) {
-    const int block = std::min(before.block_frames, frames - done);
-    fill(stage - 1, block, threads);
-    run_stage(stage - 1, block, done * rows_a_frame, threads);
-  }
+void SeanetEncoderStream::fill(std::size_t stage, int rows, int threads) {
+  if (stage == 0) return fill_first(rows, threads);
+  const int stride = model_->stages[stage - 1].down.shape().stride;
+  for_each_block(rows, stages_[stage - 1].block_rows, [&](int first, int count) {
+    fill(stage - 1, count * stride, threads);
+    run_stage(stage - 1, count, first, threads);
+  });
 }
 
-void SeanetEncoderStream::fill_first(int frames, int threads) {
+void SeanetEncoderStream::fill_first(int rows, int threads) {
   UnitRows& output = stages_.front().inputs.front();
-  const int rows = frames * stages_.front().rows_a_frame;
   std::copy_n(next_sample_, rows, samples_.row(0));
   next_sample_ += rows;
   kernels::parallel_gemm(threads, model_->first.weights(), model_->first.rows_of(samples_), rows,
@@ -312,14 +318,14 @@ void SeanetEncoderStream::fill_first(int frames, int threads) {
   report(*tap_, "encoder.0", output.raw, 0, rows);
 }
 
-void SeanetEncoderStream::run_stage(std::size_t index, int frames, int output_row, int threads) {
+void SeanetEncoderStream::run_stage(std::size_t index, int output_rows, int output_row,
+                                    int threads) {
   const SeanetEncoder::Stage& model = model_->stages[index];
   Stage& stage = stages_[index];
-  const int rows = frames * stage.rows_a_frame;
+  const int rows = output_rows * model.down.shape().stride;
   run_units(threads, model.units, stage.inputs, rows, elu_only(model_->elu, stage.down_input, 0),
             scratch_);
 
-  const int output_rows = rows / model.down.shape().stride;
   UnitRows& next = stages_[index + 1].inputs.front();
   kernels::parallel_gemm(threads, model.down.weights(), model.down.rows_of(stage.down_input),
                          output_rows, raw_and_elu(model_->elu, next, output_row));
@@ -377,25 +383,20 @@ SeanetDecoderStream::SeanetDecoderStream(const SeanetDecoder& model, const Kerne
                                          int block_frames, int threads, const Tap& tap)
     : model_(&model), table_(&table), threads_(threads), tap_(&tap) {
   const ConvShape& first = model.first.shape();
-  int rows_a_frame = 2, capacity_frames = block_frames, channels = first.out_channels;
-  input_ = RowBuffer(first.in_channels, model.first.history(), block_frames * rows_a_frame);
+  int capacity = 2 * block_frames, channels = first.out_channels;
+  input_ = RowBuffer(first.in_channels, model.first.history(), capacity);
   for (const auto& stage : model.stages) {
-    const int output_rows_a_frame = rows_a_frame * stage.up.stride();
     // The first stage's convolution is run for whole blocks, of all streams.
     const bool is_first = &stage == &model.stages.front();
-    const int frames = is_first ? block_frames
-                                : stage_block_frames(capacity_frames, threads, output_rows_a_frame,
-                                                     rows_a_frame, channels / 2);
-    stages_.push_back(
-        {.rows_a_frame = rows_a_frame,
-         .block_frames = frames,
-         .up_input = RowBuffer(channels, TransposedConv::kHistory, capacity_frames * rows_a_frame),
-         .inputs = unit_buffers(stage.units, frames * output_rows_a_frame)});
-    capacity_frames = frames;
-    rows_a_frame = output_rows_a_frame;
+    const int rows =
+        is_first ? capacity : stage_block_rows(capacity, threads, stage.up.stride(), channels / 2);
+    stages_.push_back({.block_rows = rows,
+                       .up_input = RowBuffer(channels, TransposedConv::kHistory, capacity),
+                       .inputs = unit_buffers(stage.units, rows * stage.up.stride())});
+    capacity = rows * stage.up.stride();
     channels /= 2;
   }
-  last_input_ = RowBuffer(channels, model.last_kernel - 1, capacity_frames * rows_a_frame);
+  last_input_ = RowBuffer(channels, model.last_kernel - 1, capacity);
   scratch_ = unit_scratch(threads, first.out_channels / 2);
 }
 
@@ -423,7 +424,7 @@ void SeanetDecoderStream::run(std::span<SeanetDecoderStream* const> streams, int
   for (SeanetDecoderStream* s : streams) s->stages_.front().up_input.advance(rows);
   if (streams.size() == 1) {
     first.next_sample_ = samples.front();
-    return first.run_behind_up(0, frames, threads);
+    return first.run_behind_up(0, rows * model.stages.front().up.stride(), threads);
   }
   first.desks_.prepare(threads, frames, [&] {
     return std::make_unique<SeanetDecoderStream>(model, *first.table_, frames, 1, *first.tap_);
@@ -438,12 +439,12 @@ void SeanetDecoderStream::run_behind_first_up_at(SeanetDecoderStream& desk, int 
   desk.copy_state(*this);
   const UnitRows& own = stages_.front().inputs.front();
   UnitRows& input = desk.stages_.front().inputs.front();
-  const int rows = frames * stages_.front().rows_a_frame * model_->stages.front().up.stride();
+  const int rows = 2 * frames * model_->stages.front().up.stride();
   input.raw.copy_rows(own.raw, 0, rows);
   input.elu.copy_rows(own.elu, 0, rows);
   desk.tap_ = tap_;
   desk.next_sample_ = samples;
-  desk.run_behind_up(0, frames, 1);
+  desk.run_behind_up(0, rows, 1);
   copy_state(desk);
 }
 
@@ -456,31 +457,28 @@ void SeanetDecoderStream::copy_state(const SeanetDecoderStream& from) {
   last_input_.copy_history(from.last_input_);
 }
 
-void SeanetDecoderStream::run_stage(std::size_t index, int frames, int threads) {
-  if (index == stages_.size()) return run_last(frames, threads);
+void SeanetDecoderStream::run_stage(std::size_t index, int rows, int threads) {
+  if (index == stages_.size()) return run_last(rows, threads);
   Stage& stage = stages_[index];
-  for (int done = 0; done < frames; done += stage.block_frames) {
-    const int block = std::min(stage.block_frames, frames - done);
-    model_->stages[index].up.run(threads, stage.up_input, done * stage.rows_a_frame,
-                                 block * stage.rows_a_frame,
-                                 raw_and_elu(model_->elu, stage.inputs.front(), 0));
-    run_behind_up(index, block, threads);
-  }
-  stage.up_input.advance(frames * stage.rows_a_frame);
+  const TransposedConv& up = model_->stages[index].up;
+  for_each_block(rows, stage.block_rows, [&](int first, int count) {
+    up.run(threads, stage.up_input, first, count,
+           raw_and_elu(model_->elu, stage.inputs.front(), 0));
+    run_behind_up(index, count * up.stride(), threads);
+  });
+  stage.up_input.advance(rows);
 }
 
-void SeanetDecoderStream::run_behind_up(std::size_t index, int frames, int threads) {
+void SeanetDecoderStream::run_behind_up(std::size_t index, int rows, int threads) {
   const SeanetDecoder::Stage& model = model_->stages[index];
-  Stage& stage = stages_[index];
   RowBuffer& output = index + 1 == stages_.size() ? last_input_ : stages_[index + 1].up_input;
-  const int rows = frames * stage.rows_a_frame * model.up.stride();
-  run_units(threads, model.units, stage.inputs, rows, elu_only(model_->elu, output, 0), scratch_);
+  run_units(threads, model.units, stages_[index].inputs, rows, elu_only(model_->elu, output, 0),
+            scratch_);
   report(*tap_, model.tap_name, output, 0, rows);
-  run_stage(index + 1, frames, threads);
+  run_stage(index + 1, rows, threads);
 }
 
-void SeanetDecoderStream::run_last(int frames, int threads) {
-  const int rows = frames * stages_.back().rows_a_frame * model_->stages.back().up.stride();
+void SeanetDecoderStream::run_last(int rows, int threads) {
   const kernels::GemmInput a = {.data = last_input_.row(-last_input_.history()),
                                 .row_step = last_input_.stride(),
                                 .tap_step = last_input_.stride(),

@@ -99,15 +99,15 @@ class SeanetEncoderStream {
 
  private:
   struct Stage {
-    int rows_a_frame;              // of its input
-    int block_frames;              // that it works on at once
+    int block_rows;                // of its output, that it works on at once
     std::vector<UnitRows> inputs;  // of each unit
     RowBuffer down_input;
   };
-  // Makes the input of a stage by running the stages before it in blocks of their own size.
-  void fill(std::size_t stage, int frames, int threads);
-  void fill_first(int frames, int threads);
-  void run_stage(std::size_t index, int frames, int output_row, int threads);
+  // Makes `rows` rows of a stage's input by running the stages before it in blocks of their own
+  // size.
+  void fill(std::size_t stage, int rows, int threads);
+  void fill_first(int rows, int threads);
+  void run_stage(std::size_t index, int output_rows, int output_row, int threads);
   // Makes the input of the last stage's convolution, and those of all that come before.
   void fill_last_down(const float* samples, int frames, int threads);
   // The same at a desk, which is another stream's buffers.
@@ -140,16 +140,15 @@ class SeanetDecoderStream {
 
  private:
   struct Stage {
-    int rows_a_frame;
-    int block_frames;
+    int block_rows;  // of up_input, that it works on at once
     RowBuffer up_input;
     std::vector<UnitRows> inputs;
   };
-  // Runs a stage over its whole input, and after each of its blocks the stages behind it.
-  void run_stage(std::size_t index, int frames, int threads);
-  // What follows a stage's transposed convolution.
-  void run_behind_up(std::size_t index, int frames, int threads);
-  void run_last(int frames, int threads);
+  // Runs a stage over `rows` rows of its input, and after each of its blocks the stages behind it.
+  void run_stage(std::size_t index, int rows, int threads);
+  // What follows a stage's transposed convolution: `rows` rows of its output.
+  void run_behind_up(std::size_t index, int rows, int threads);
+  void run_last(int rows, int threads);
   // What follows the first stage's transposed convolution, at a desk, which is another stream's
   // buffers.
   void run_behind_first_up_at(SeanetDecoderStream& desk, int frames, float* samples);
