@@ -68,7 +68,7 @@ AlignedFloats::AlignedFloats(std::size_t size) : size_(size) {
 }
 
 AlignedFloats AlignedFloats::beside_others(std::size_t size) {
-  constexpr std::size_t kRegionBytes = 8 * kHugePage;
+  constexpr std::size_t kRegionBytes = 16 * kHugePage;
   static std::mutex mutex;
   static std::weak_ptr<Region> latest;
   const std::size_t bytes = whole_lines(size);
