@@ -91,7 +91,7 @@ void add_tokenize(CLI::App& app, const CommonOptions& common, Command& chosen) {
       "tokenize", "Turn folders, lists, manifests and tar files of recordings into a dataset.");
   command->footer(kTokenizeExamples);
   add_inputs(*command, options->inputs);
-  command->add_option("--out", options->out, "folder of the dataset")->type_name("DIR")->required();
+  add_path(*command, "--out", "DIR", options->out, "folder of the dataset")->required();
   add_parsed(*command, "--as", "FORM", options->form,
              "mimi (default), npy, wds, safetensors or parquet", parse_form_option);
   add_number(*command, "-l,--levels", options->levels, 1, kMaxTokenLevels,
@@ -155,9 +155,7 @@ void add_detokenize(CLI::App& app, const CommonOptions& common, Command& chosen)
   CLI::App* command = app.add_subcommand("detokenize", "Turn a dataset back into recordings.");
   command->footer(kDetokenizeExamples);
   command->add_option("DIR", options->dataset)->required();
-  command->add_option("--out", options->out, "folder for the recordings")
-      ->type_name("DIR")
-      ->required();
+  add_path(*command, "--out", "DIR", options->out, "folder for the recordings")->required();
   add_parsed(*command, "--as", "FORM", options->form, "wav (default), flac or ogg",
              parse_sound_form);
   add_sample_format(*command, options->sink.sample, "samples: s16 (default), s24 or f32");

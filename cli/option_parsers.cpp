@@ -136,13 +136,19 @@ CLI::Option* add_resampler(CLI::App& app, ResamplerQuality& quality) {
                     parse);
 }
 
+CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string& metavar,
+                      std::string& path, const std::string& description) {
+  const auto refusal = [](const std::string& text) { return text.empty() ? "names nothing" : ""; };
+  return app.add_option(name, path, description)->type_name(metavar)->check(refusal);
+}
+
 void add_output(CLI::App& app, OutputOptions& output, const std::string& description) {
-  app.add_option("-o,--output", output.path, description)->type_name("FILE");
+  add_path(app, "-o,--output", "FILE", output.path, description);
   app.add_flag("-f,--force", output.force, "overwrite existing files");
 }
 
 void add_out_dir(CLI::App& app, OutputOptions& output) {
-  app.add_option("--out-dir", output.directory, "folder for the outputs")->type_name("DIR");
+  add_path(app, "--out-dir", "DIR", output.directory, "folder for the outputs");
 }
 
 }  // namespace mimi::cli

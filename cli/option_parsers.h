@@ -58,6 +58,9 @@ CLI::Option* add_rate(CLI::App& app, int& rate_hz, const std::string& descriptio
 CLI::Option* add_sample_format(CLI::App& app, SampleFormat& format, const std::string& description);
 CLI::Option* add_resampler(CLI::App& app, ResamplerQuality& quality);
 
+// A path, or what stands for one: empty, it would be the same as not given.
+CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string& metavar,
+                      std::string& path, const std::string& description);
 // -o and -f.
 void add_output(CLI::App& app, OutputOptions& output, const std::string& description);
 void add_out_dir(CLI::App& app, OutputOptions& output);

@@ -54,10 +54,8 @@ auto raw_formats() {
 }
 
 void add_common(CLI::App& app, CommonOptions& common) {
-  app.add_option(
-         "--model", common.model,
-         "folder, .safetensors file or name such as kyutai/mimi (default: the built-in one)")
-      ->type_name("MODEL");
+  add_path(app, "--model", "MODEL", common.model,
+           "folder, .safetensors file or name such as kyutai/mimi (default: the built-in one)");
   add_number(app, "--threads", common.threads, 1, kMostThreads,
              "threads (default: MIMI_THREADS, else what the machine grants)");
   add_parsed(app, "--dtype", "DTYPE", common.dtype,

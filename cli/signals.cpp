@@ -21,6 +21,8 @@ namespace mimi::cli {
 namespace {
 
 constexpr std::array kEndingSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+// What a library's mistake, or a failed assertion, ends in.
+constexpr std::array kCrashes = {SIGSEGV, SIGABRT, SIGFPE, SIGILL};
 
 pthread_t g_main_thread;
 // Where an unfinished file's path is, so that a handler need not touch the heap.
@@ -52,6 +54,13 @@ extern "C" void end_by_signal(int signal) {
 
 void write_error(const char* text) {
   if (::write(STDERR_FILENO, text, std::strlen(text)) < 0) return;  // nothing else can be done
+}
+
+// On whichever thread it happened.
+extern "C" void end_by_crash(int signal) {
+  remove_unfinished();
+  std::signal(signal, SIG_DFL);
+  pthread_kill(pthread_self(), signal);  // takes effect when this handler returns
 }
 
 // On whichever thread read beyond the end. There is nothing to return to.
@@ -86,10 +95,10 @@ extern "C" void end_by_bus_error(int signal, siginfo_t* info, void*) {
   _exit(kExitFailed);
 }
 
-bool is_ignored(int signal) {
+bool is_handled_by(int signal, void (*handler)(int)) {
   struct sigaction action {};
   sigaction(signal, nullptr, &action);
-  return action.sa_handler == SIG_IGN;
+  return action.sa_handler == handler;
 }
 
 }  // namespace
@@ -103,8 +112,13 @@ void install_signal_handlers() {
   for (const int signal : kEndingSignals) sigaddset(&action.sa_mask, signal);
   for (const int signal : kEndingSignals) {
     // nohup and a shell's background jobs ignore these two on purpose.
-    const bool inherited = (signal == SIGINT || signal == SIGHUP) && is_ignored(signal);
+    const bool inherited = (signal == SIGINT || signal == SIGHUP) && is_handled_by(signal, SIG_IGN);
     if (!inherited) sigaction(signal, &action, nullptr);
+  }
+  action.sa_handler = end_by_crash;
+  for (const int signal : kCrashes) {
+    // A sanitizer has its own.
+    if (is_handled_by(signal, SIG_DFL)) sigaction(signal, &action, nullptr);
   }
   struct sigaction bus_action {};
   bus_action.sa_sigaction = end_by_bus_error;

@@ -1,42 +1,30 @@
 #include "cli/dataset/sha256.h"
 
-#include <openssl/evp.h>
-
-#include "core/error.h"
+// What is to be used instead allocates, and OpenSSL 3.0 crashes where the first of that fails.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
 namespace mimi::cli {
-namespace {
-
-void check(int result) {
-  if (result != 1) throw Error("libcrypto: SHA-256 is not to be had");
-}
-
-}  // namespace
 
 struct Sha256::State {
-  struct Free {
-    void operator()(EVP_MD_CTX* used) const { EVP_MD_CTX_free(used); }
-  };
-  std::unique_ptr<EVP_MD_CTX, Free> context{EVP_MD_CTX_new()};
+  SHA256_CTX context;
 };
 
-Sha256::Sha256() : state_(std::make_unique<State>()) {
-  check(EVP_DigestInit_ex(state_->context.get(), EVP_sha256(), nullptr));
-}
+Sha256::Sha256() : state_(std::make_unique<State>()) { SHA256_Init(&state_->context); }
 
 Sha256::~Sha256() = default;
 
 void Sha256::update(std::span<const std::uint8_t> bytes) {
-  check(EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()));
+  SHA256_Update(&state_->context, bytes.data(), bytes.size());
 }
 
 void Sha256::update(std::string_view text) {
-  check(EVP_DigestUpdate(state_->context.get(), text.data(), text.size()));
+  SHA256_Update(&state_->context, text.data(), text.size());
 }
 
 Sha256Digest Sha256::finish() {
   Sha256Digest digest;
-  check(EVP_DigestFinal_ex(state_->context.get(), digest.data(), nullptr));
+  SHA256_Final(digest.data(), &state_->context);
   return digest;
 }
 

@@ -2,9 +2,7 @@
 // Every row that is taken can be read back as it was, and has names that are names.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,31 +12,12 @@
 #include "cli/dataset/row.h"
 #include "core/error.h"
 #include "core/utf8.h"
+#include "tests/fuzz/temporary_folder.h"
 
 namespace {
 
 namespace fs = std::filesystem;
 using mimi::cli::InputOptions;
-
-// A folder of this process's own, gone with it.
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "mimi-fuzz-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) std::abort();
-    path_ = name;
-  }
-  ~Folder() { fs::remove_all(path_); }
-
-  std::string write(const char* name, std::string_view text) const {
-    const std::string path = path_ / name;
-    std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
-    return path;
-  }
-
- private:
-  fs::path path_;
-};
 
 // So that the headers' contents are tried: chance would hardly find a checksum.
 void correct_checksums(std::string& tar) {
@@ -69,7 +48,7 @@ bool names_a_file(const std::string& text) {
 
 // Nothing: this input is not for trying.
 std::optional<InputOptions> options_for(char kind, std::string text) {
-  static const Folder folder;
+  static const TemporaryFolder folder;
   InputOptions options;
   if (kind == 'l') {
     if (names_a_file(text)) return std::nullopt;

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""What a dataset is made of: every kind of input, and recordings that are broken."""
+import csv
+import hashlib
+import io
+import json
+import os
+import random
+import tarfile
+import unittest
+
+import numpy as np
+
+from cli_support import FLAC, noise, wav
+from dataset_support import MODEL, DatasetTest, tree
+
+
+class Inputs(DatasetTest):
+    def rows(self, *args, **options):
+        self.tokenize(*args, "--out", "out", "--as", "npy", **options)
+        return self.lines("out/manifest.jsonl")
+
+    def test_folders(self):
+        self.corpus()
+        self.put("in/0/notes.txt", b"no sound")
+        self.put("in/0/.hidden.wav", wav(noise(2000)))
+        os.symlink("..", self.path("in/1/circle"))
+        self.assertEqual([row["id"] for row in self.rows("in", "--include", "r[0-3].wav")],
+                         ["0/r0", "0/r2", "1/r1", "1/r3"])
+
+    def test_output_within_the_input(self):
+        self.corpus(2)
+        for _ in range(2):
+            self.assertEqual(self.quietly("tokenize", "in", "--out", "in/out", "--as", "npy"), 0)
+        self.assertEqual(len(self.lines("in/out/manifest.jsonl")), 2)
+
+    def test_list_with_spaces_and_unicode(self):
+        names = ["with space.wav", "ünïcödé ✓.wav", "'quote\".wav"]
+        for name in names:
+            self.put(name, wav(noise(3000)))
+        listed = "\r\n".join(names).encode()
+        rows = self.rows("-", stdin=listed)
+        self.assertEqual([row["source"] for row in rows], names)
+        self.put("list", listed)
+        self.tokenize("--list", "list", "--out", "out2", "--as", "npy")
+        self.assertEqual(tree(self.path("out")), tree(self.path("out2")))
+
+    def test_jsonl_with_parts_channels_and_other_fields(self):
+        left, right = noise(48000, seed=1), noise(48000, seed=2)
+        os.mkdir(self.path("data"))
+        self.put("data/new\nline.wav", wav(np.stack([left, right], 1)))
+        other = {"text": "hello", "speaker": {"age": 30}, "score": 1.5, "n": None}
+        self.put("data/m.jsonl", "\n".join(json.dumps(row) for row in [
+            {"audio_filepath": "new\nline.wav", "offset": 0.5, "duration": 1, "channel": 2, **other},
+            {"path": "new\nline.wav", "start": 0.5, "end": 1.5, "channel": 1, "id": "own"},
+            {"audio": "new\nline.wav", "duration": 2.05},
+            {"audio": "new\nline.wav", "id": "3", "channel": 3},
+            {"audio": "new\nline.wav", "id": "late", "start": 2},
+            {"audio": "new\nline.wav", "id": "long", "end": 2.2}]).encode())
+        rows = self.rows("data/m.jsonl", code=3)
+        self.assertEqual([row["error"] for row in self.lines("out/errors.jsonl")],
+                         ["has 2 channels, the row asks for number 3",
+                          "its start, 2.000 s, is not before the recording's end, 2.000 s",
+                          "its end, 2.200 s, is after the recording's, 2.000 s"])
+        self.assertEqual([row["id"] for row in rows],
+                         ["new\nline-00000500-00001500-c2", "own", "new\nline"])
+        self.assertEqual(rows[0]["fields"], other)
+        self.assertEqual([row["samples"] for row in rows], [24000, 24000, 48000])
+        self.put("right.wav", wav(right[12000:36000]))
+        self.put("mix.wav", wav((left + right) / 2, encoding="f32"))
+        self.tokenize("right.wav", "mix.wav", "--out", "cut", "--as", "npy")
+        cut = self.lines("cut/manifest.jsonl")
+        self.assertEqual(cut[0]["codes_crc32c"], rows[0]["codes_crc32c"])
+        self.assertEqual(cut[1]["codes_crc32c"], rows[2]["codes_crc32c"])
+
+    def test_csv(self):
+        self.put("a.wav", wav(noise(24000)))
+        with open(self.path("in.csv"), "w", newline="") as file:
+            csv.writer(file).writerows([["path", "start", "end", "text"],
+                                        ["a.wav", "", "", 'said "yes",\nand left'],
+                                        ["a.wav", "0.25", "0.75", ""]])
+        rows = self.rows("in.csv")
+        self.assertEqual(rows[0]["fields"], {"text": 'said "yes",\nand left'})
+        self.assertEqual([row["samples"] for row in rows], [24000, 12000])
+
+    def test_tar_files(self):
+        with tarfile.open(self.path("t.tar"), "w", format=tarfile.PAX_FORMAT) as tar:
+            def add(name, data):
+                about = tarfile.TarInfo(name)
+                about.size = len(data)
+                tar.addfile(about, io.BytesIO(data))
+            with open(FLAC, "rb") as file:
+                flac = file.read()
+            add("a/one.json", b'{"text": "hi"}')
+            add("a/one.flac", flac)
+            add("a/" + "long" * 40 + "✓.wav", wav(noise(5000)))
+            add("two.wav", wav(noise(6000)))
+            add("two.txt", "schön".encode())
+            add("three.wav", wav(noise(7000))[:-500])
+        rows = self.rows("t.tar", code=3)
+        self.assertEqual([row["id"] for row in rows],
+                         ["t/a/one", "t/a/" + "long" * 40 + "✓", "t/two"])
+        self.assertEqual([row["id"] for row in self.lines("out/errors.jsonl")], ["t/three"])
+        by_id = {row["id"]: row for row in rows}
+        self.assertEqual(by_id["t/a/one"]["fields"], {"text": "hi"})
+        self.assertEqual(by_id["t/a/one"]["sha256"], hashlib.sha256(flac).hexdigest())
+        self.assertEqual(by_id["t/two"]["fields"], {"txt": "schön"})
+        self.put("one.flac", flac)
+        self.tokenize("one.flac", "--out", "one", "--as", "npy")
+        self.assertEqual(self.lines("one/manifest.jsonl")[0]["codes_crc32c"],
+                         by_id["t/a/one"]["codes_crc32c"])
+        self.mimi("--model", MODEL, "verify", "--resample", "1", "out", err=r".* 0 problems\n")
+
+    def test_wrong_inputs(self):
+        self.put("a.wav", wav(noise(3000)))
+        os.mkdir(self.path("b"))
+        self.put("b/a.wav", wav(noise(3000)))
+        for lines, cause in [
+                (b'{"path": "a.wav"}\n{"path": 3}\n', r"in.jsonl: line 2: 'path' is 3, not a text"),
+                (b'{"path"', r"in.jsonl: line 1: is not JSON of at most 64 levels"),
+                (b'{"path": "a.wav", "x": ' + b"[" * 1000000 + b"]" * 1000000 + b"}",
+                 r"in.jsonl: line 1: is not JSON of at most 64 levels"),
+                (b'{"path": "a.wav", "start": 1e308, "duration": 1e308}',
+                 r"in.jsonl: line 1: 'start' is 1e\+308, not a number from 0 to 1e9"),
+                (b'{"path": "a.wav", "start": 2, "end": 1}',
+                 r"in.jsonl: line 1: its end, 1.0 s, is not after its start"),
+                (b'{"path": "a.wav", "audio": "a.wav"}',
+                 r"in.jsonl: line 1: 'path' and 'audio' mean the same"),
+                (b'{"path": "a.wav"}\n' * 2, r"two recordings have the id 'a': a.wav and a.wav; "
+                                              r"a manifest can give ids")]:
+            self.put("in.jsonl", lines)
+            self.fails("tokenize", "in.jsonl", "--out", "out", err=cause)
+        self.fails("tokenize", "b", "--include", "*.flac", "--out", "out",
+                   err="the inputs hold no recordings")
+        self.fails("tokenize", "--out", "out", code=2, err=r"no inputs given .*")
+        self.assertFalse(os.path.exists(self.path("out")))
+
+
+class Broken(DatasetTest):
+    WAYS = 10
+
+    def break_one(self, way, name):
+        """A recording that cannot be tokenized, and what errors.jsonl says of it."""
+        whole = wav(noise(6000))
+        data, cause = {
+            0: (None, "No such file or directory"),
+            1: (b"", "not a sound file .*"),
+            2: (whole[:-100], "WAV header: cut short: .*"),
+            3: (b"junk" * 100, "not a sound file .*"),
+            4: (wav([]), "has no samples"),
+            5: (wav([0.0, float("nan")], encoding="f32"), "sample 1 of channel 1 is not a number"),
+            6: (whole[:30], "WAV .*"),
+            7: (wav(noise(600), rate=48), ".* is more than 256 times away from 24000 Hz"),
+            8: ("folder", "is a directory"),
+            9: (wav(np.zeros((10, 300))), ".* 300 channels.*"),
+        }[way]
+        if data == "folder":
+            os.mkdir(self.path(name))
+        elif data is not None:
+            self.put(name, data)
+        return cause
+
+    def corpus_with_broken(self, good, broken):
+        """Rows in a mixed order; returns ids and the causes of those that must fail."""
+        names = [f"g{i}" for i in range(good)] + [f"b{i}" for i in range(broken)]
+        random.Random(1).shuffle(names)
+        causes = {}
+        self.put("good.wav", wav(noise(4000)))
+        for name in names:
+            if name[0] == "b":
+                causes[name] = self.break_one(int(name[1:]) % self.WAYS, name + ".wav")
+        self.put("in.jsonl", b"".join(json.dumps({
+            "id": name, "path": "good.wav" if name[0] == "g" else name + ".wav"}).encode() + b"\n"
+            for name in names))
+        return names, causes
+
+    def check(self, names, causes):
+        self.assertEqual([row["id"] for row in self.lines("out/manifest.jsonl")],
+                         [name for name in names if name not in causes])
+        errors = self.lines("out/errors.jsonl")
+        self.assertEqual([row["id"] for row in errors], [n for n in names if n in causes])
+        for row in errors:
+            self.assertRegex(row["error"], "^" + causes[row["id"]] + "$", row)
+            self.assertEqual(names[row["row"]], row["id"])
+
+    def test_ten_ways(self):
+        names, causes = self.corpus_with_broken(good=60, broken=20)
+        self.tokenize("in.jsonl", "--out", "out", "--as", "wds", "--shard-size", "9", code=3)
+        self.check(names, causes)
+        self.mimi("verify", "out", err=r".* 60 recordings, 0 problems\n")
+        # It stays the same, and so does the exit code.
+        self.tokenize("in.jsonl", "--out", "out", "--as", "wds", "--shard-size", "9", code=3,
+                      err="mimi: out: is finished: nothing is left to do\n")
+
+    def test_strict(self):
+        self.corpus_with_broken(good=3, broken=1)
+        self.tokenize("in.jsonl", "--out", "out", "--strict", code=1,
+                      err="mimi: b0.wav: No such file or directory\n")
+        self.assertFalse(os.path.exists(self.path("out/manifest.jsonl")))
+        self.put("b0.wav", wav(noise(3000)))
+        self.tokenize("in.jsonl", "--out", "out")
+        self.assertEqual(len(self.lines("out/manifest.jsonl")), 4)
+
+    def test_silence_is_told(self):
+        self.put("a.wav", wav(np.zeros(4000)))
+        self.put("b.wav", wav(noise(4000)))
+        self.tokenize("a.wav", "b.wav", "--out", "out")
+        self.assertEqual([row.get("warning") for row in self.lines("out/manifest.jsonl")],
+                         ["silent", None])
+
+
+if __name__ == "__main__":
+    unittest.main()

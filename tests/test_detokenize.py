@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Datasets turned back into sound."""
+import random
+import subprocess
+import unittest
+
+from cli_support import MIMI, noise, wav
+from dataset_support import DONE, FORMS, MODEL, DatasetTest, tree
+
+
+class Detokenize(DatasetTest):
+    def detokenize(self, *args, code=0, **options):
+        return self.mimi("--model", MODEL, "detokenize", *args, code=code,
+                         err=DONE.replace("tokenized", "detokenized"), **options)
+
+    def test_every_form_gives_the_sound_of_decode(self):
+        self.corpus(6)
+        for form in FORMS:
+            self.tokenize("in", "--out", form, "--as", form, "--shard-size", "4")
+            self.detokenize(form, "--out", form + "-sound")
+            rows = self.lines(form + "-sound/manifest.jsonl")
+            self.assertEqual([row["samples"] for row in rows],
+                             [row["samples"] for row in self.lines(form + "/manifest.jsonl")])
+            for row in rows:
+                self.mimi("--model", MODEL, "decode", "-q", "-f", f"mimi/{row['id']}.mimi",
+                          "-o", "x.wav")
+                self.assertEqual(self.get(f"{form}-sound/{row['output']}"), self.get("x.wav"))
+            self.fails("verify", form + "-sound", err=r".* holds sound, not tokens")
+
+    def test_rates_and_formats(self):
+        self.put("a.wav", wav(noise(44100 * 2), rate=44100))
+        self.tokenize("a.wav", "--out", "out")
+        self.detokenize("out", "--out", "flac", "--as", "flac", "--format", "s24", "--rate", "44100")
+        row = self.lines("flac/manifest.jsonl")[0]
+        self.assertEqual((row["samples"], row["rate"], row["output"]), (88200, 44100, "a.flac"))
+        self.mimi("--model", MODEL, "decode", "-q", "--rate", "44100", "--format", "s24",
+                  "out/a.mimi", "-o", "x.flac")
+        self.assertEqual(self.get("flac/a.flac"), self.get("x.flac"))
+        self.fails("detokenize", "out", "--out", "x", "--as", "ogg", "--format", "s16", code=2,
+                   err=r".*: --format is not for Ogg Vorbis")
+        self.fails("detokenize", "out", "--out", "x", err=r"out: was made with the model .*")
+
+    def test_kills_shares_and_failures(self):
+        chance = random.Random(9)
+        self.corpus(12)
+        self.tokenize("in", "--out", "out", "--as", "npy", "--shard-size", "3")
+        self.put("out/0/r2.npy", self.get("out/0/r2.npy")[:-1])
+        args = ["detokenize", "out", "--out"]
+        self.detokenize("out", "--out", "whole", code=3)
+        errors = self.lines("whole/errors.jsonl")
+        self.assertEqual([row["id"] for row in errors], ["0/r2"])
+        self.assertIn("its length is not that of its codes", errors[0]["error"])
+        kills = 0
+        while kills < 4:
+            with subprocess.Popen([MIMI, "--model", MODEL, "-q", *args, "killed"],
+                                  cwd=self.dir) as process:
+                try:
+                    process.wait(chance.uniform(0.005, 0.1))
+                    break
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    kills += 1
+        self.assertEqual(self.quietly(*args, "killed"), 3)
+        for share in ("2/2", "1/2"):
+            self.assertIn(self.quietly(*args, "shares", "--shard", share), (0, 3))
+        self.assertEqual(self.quietly("merge", "shares"), 3)
+        for name in ("killed", "shares"):
+            self.assertEqual(tree(self.path(name)), tree(self.path("whole")))
+        self.fails("--model", MODEL, *args, "whole", "--rate", "16000",
+                   err=r"whole: was begun with 'rate' 24000, not 16000; .*")
+        self.fails("--model", MODEL, *args, "strict", "--strict", err=r"out/0/r2.npy: .*")
+
+
+if __name__ == "__main__":
+    unittest.main()
