@@ -10,10 +10,10 @@
 
 namespace mimi {
 
-// Floats from one row to the next, whole Vecs; a single channel lies densely. Rows a multiple of
-// 1 KB long would fall into a few sets of the first-level cache, so those get a line more.
+// Floats from one row to the next, whole Vecs, since products and their epilogues write no less.
+// Rows a multiple of 1 KB long would fall into a few sets of the first-level cache, so those get a
+// line more.
 inline std::ptrdiff_t row_stride(int channels) {
-  if (channels == 1) return 1;
   const int padded = (channels + kernels::kLanes - 1) / kernels::kLanes * kernels::kLanes;
   return padded % 256 == 0 ? padded + kernels::kLanes : padded;
 }
@@ -24,11 +24,9 @@ class RowBuffer {
  public:
   RowBuffer() = default;
   RowBuffer(int channels, int history, int capacity)
-      : channels_(channels),
-        history_(history),
-        capacity_(capacity),
-        stride_(row_stride(channels)),
-        data_(static_cast<std::size_t>(stride_) * static_cast<std::size_t>(history + capacity)) {}
+      : RowBuffer(channels, history, capacity, row_stride(channels)) {}
+  // Samples, which lie densely: one channel, written by copies alone.
+  static RowBuffer of_samples(int history, int capacity) { return {1, history, capacity, 1}; }
 
   int channels() const { return channels_; }
   int history() const { return history_; }
@@ -57,6 +55,13 @@ class RowBuffer {
   }
 
  private:
+  RowBuffer(int channels, int history, int capacity, std::ptrdiff_t stride)
+      : channels_(channels),
+        history_(history),
+        capacity_(capacity),
+        stride_(stride),
+        data_(static_cast<std::size_t>(stride) * static_cast<std::size_t>(history + capacity)) {}
+
   int channels_ = 0, history_ = 0, capacity_ = 0;
   std::ptrdiff_t stride_ = 0;
   kernels::AlignedFloats data_;

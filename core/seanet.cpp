@@ -221,7 +221,8 @@ SeanetEncoderStream::SeanetEncoderStream(const SeanetEncoder& model, int block_f
                        .inputs = unit_buffers(stage.units, capacity),
                        .down_input = RowBuffer(down.in_channels, stage.down.history(), capacity)});
   }
-  samples_ = RowBuffer(1, model.first.history(), stages_.front().inputs.front().raw.capacity());
+  samples_ =
+      RowBuffer::of_samples(model.first.history(), stages_.front().inputs.front().raw.capacity());
   const int widest = model.last.shape().in_channels;
   last_input_ = RowBuffer(widest, model.last.history(), 2 * block_frames);
   scratch_ = unit_scratch(threads, widest / 2);

@@ -211,6 +211,24 @@ TEST_CASE("tiny model in bf16 and int8: the stored bits for every cut and ISA") 
   }
 }
 
+// Rows of one channel, which Vecs must not write over.
+TEST_CASE("a model as narrow as can be: the same bits for every cut and ISA") {
+  const auto audio = noise(5);
+  const auto open_narrow = [](const std::string& isa, Dtype dtype) {
+    return Model::open((test_models() / "narrow-hf").string(), {.isa = isa, .dtype = dtype});
+  };
+  for (const Dtype dtype : {Dtype::kF32, Dtype::kBf16, Dtype::kInt8}) {
+    CAPTURE(std::string(dtype_name(dtype)));
+    const Output expected = run(open_narrow("portable", dtype), audio, 2, {});
+    for (const kernels::KernelTable* table : tables_of(dtype)) {
+      CAPTURE(std::string(table->name));
+      for (const Cut& cut : kDtypeCuts) {
+        CHECK(run(open_narrow(table->name, dtype), audio, 2, cut) == expected);
+      }
+    }
+  }
+}
+
 // A third of a second, since an emulated machine takes a minute for a second.
 TEST_CASE("shipped model: the stored bits on every ISA") {
   auto audio = speech();
