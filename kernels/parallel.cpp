@@ -1,11 +1,15 @@
 #include "kernels/parallel.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -64,9 +68,11 @@ class Job {
   void work(int worker) {
     for (int i = 0; i < threads(); ++i) {
       Share& share = shares_[static_cast<std::size_t>((worker + i) % threads())];
-      for (int task = share.next++; task < share.end; task = share.next++) body_(task, worker);
+      for (int task = share.next++; task < share.end; task = share.next++) call(task, worker);
     }
   }
+  // What a body threw first; once nobody is inside.
+  const std::exception_ptr& error() const { return error_; }
   bool wants_workers() const {
     return joined < threads() &&
            std::any_of(shares_.begin(), shares_.end(),
@@ -77,29 +83,44 @@ class Job {
   std::atomic<int> working{0};  // workers inside
 
  private:
+  void call(int task, int worker) {
+    try {
+      body_(task, worker);
+    } catch (...) {
+      if (!failed_.exchange(true)) error_ = std::current_exception();
+    }
+  }
+
   struct alignas(64) Share {
     std::atomic<int> next{0};  // first task that nobody took
     int end = 0;
   };
   TaskRef body_;
   std::vector<Share> shares_;
+  std::atomic<bool> failed_{false};
+  std::exception_ptr error_;
 };
 
 // Threads that help whoever calls parallel_for. A caller waits only for tasks that a worker has
 // begun, never for a worker to arrive: on a busy machine it does the work itself.
 class Pool {
  public:
+  // Never destroyed: threads may wait in it until the process ends. A child of fork(), which has
+  // none of them and perhaps a locked mutex, gets a new one.
   static Pool& instance() {
-    static Pool pool;
-    return pool;
+    static Pool* pool = nullptr;
+    static const int registered = [] {
+      pool = new Pool;
+      return pthread_atfork(nullptr, nullptr, [] { pool = new Pool; });
+    }();
+    static_cast<void>(registered);
+    return *pool;
   }
 
   void run(Job& job) {
     {
       const std::lock_guard lock(mutex_);
-      while (static_cast<int>(workers_.size()) < job.threads() - 1) {
-        workers_.emplace_back([this] { serve(); });
-      }
+      start_workers(job.threads() - 1);
       jobs_.push_back(&job);
       ++posted_;
     }
@@ -118,35 +139,32 @@ class Pool {
     finished_.wait(lock, idle);
   }
 
-  ~Pool() {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      ++posted_;
+ private:
+  // Where the system has no more threads, those that there are and the caller do the work.
+  void start_workers(int count) {
+    try {
+      for (; workers_ < count; ++workers_) std::thread([this] { serve(); }).detach();
+    } catch (const std::system_error&) {
     }
-    wake_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
   }
 
- private:
-  void serve() {
+  [[noreturn]] void serve() {
     const ScopedFloatMode mode;
     std::uint64_t seen = 0;
     while (true) {
       spin_until([&] { return posted_ != seen; });
       int worker = 0;
       Job* job = join_job(seen, worker);
-      if (job == nullptr) return;
       job->work(worker);
       const std::lock_guard lock(mutex_);  // so that the caller cannot miss the last one
       if (--job->working == 0) finished_.notify_all();
     }
   }
 
-  // Waits for a job that wants a worker; null when the pool stops.
+  // Waits for a job that wants a worker.
   Job* join_job(std::uint64_t& seen, int& worker) {
     std::unique_lock lock(mutex_);
-    while (!stopping_) {
+    while (true) {
       seen = posted_;
       for (Job* job : jobs_) {
         if (!job->wants_workers()) continue;
@@ -158,17 +176,15 @@ class Pool {
       wake_.wait(lock, [&] { return posted_ != seen; });
       --sleeping_;
     }
-    return nullptr;
   }
 
   std::mutex mutex_;
   std::condition_variable wake_;      // posted_ has grown
   std::condition_variable finished_;  // some job's working has fallen to 0
-  std::vector<std::thread> workers_;
+  int workers_ = 0;
   std::vector<Job*> jobs_;
   std::atomic<std::uint64_t> posted_{0};
   std::atomic<int> sleeping_{0};
-  bool stopping_ = false;
 };
 
 }  // namespace
@@ -178,6 +194,7 @@ void parallel_for(int threads, int tasks, TaskRef body) {
   if (used > 1) {
     Job job(body, used, tasks);
     Pool::instance().run(job);
+    if (job.error()) std::rethrow_exception(job.error());
     return;
   }
   const ScopedFloatMode mode;

@@ -20,7 +20,8 @@ class TaskRef {
 
 // Calls body(task, worker) once for each task in [0, tasks), on up to `threads` threads at once;
 // worker is in [0, threads) and no two calls at one time have the same. Returns when all are done.
-// Every thread has the floating-point mode of ScopedFloatMode. The body must not throw.
+// Every thread has the floating-point mode of ScopedFloatMode. Throws what a body threw
+// first, once no body runs; the others are still called.
 void parallel_for(int threads, int tasks, TaskRef body);
 
 // How many of `threads` are worth waking for so many floating-point operations, on so many bytes
