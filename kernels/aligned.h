@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 namespace mimi::kernels {
 
@@ -16,8 +17,12 @@ class AlignedFloats {
   // The same in huge pages that blocks of any size share, for those that are made one after the
   // other and live as long: the pages are given back when the last of them is gone.
   static AlignedFloats beside_others(std::size_t size);
-  AlignedFloats(AlignedFloats&&) noexcept = default;
-  AlignedFloats& operator=(AlignedFloats&&) noexcept = default;
+  AlignedFloats(AlignedFloats&& other) noexcept { *this = std::move(other); }
+  AlignedFloats& operator=(AlignedFloats&& other) noexcept {
+    data_ = std::move(other.data_);
+    size_ = std::exchange(other.size_, 0);
+    return *this;
+  }
 
   float* data() { return data_.get(); }
   const float* data() const { return data_.get(); }
