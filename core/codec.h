@@ -105,6 +105,9 @@ struct StreamOptions {
   Tap tap{};
 };
 
+// Frames of a stream before the angles of their positions are no longer exact: a year.
+inline constexpr std::int64_t kMostFrames = std::int64_t{1} << 29;
+
 struct EncoderOptions {
   int levels = 8;  // 1 to ModelInfo::levels; only these are computed
   StreamOptions stream;
@@ -143,7 +146,7 @@ class Encoder {
   // Zero-pads a begun frame and appends its codes. The next push begins a new stream.
   void finish(std::vector<std::uint16_t>& codes);
   // Forgets everything heard. What is pushed next is frame `first_frame` of its stream: begun at
-  // least the receptive field early, the bits are the whole stream's.
+  // least the receptive field early, the bits are the whole stream's. Throws past kMostFrames.
   void reset(std::int64_t first_frame = 0);
 
   int levels() const;

@@ -61,7 +61,7 @@ struct Decoder::Impl {
     std::vector<const std::uint16_t*> codes;
     std::vector<float*> samples;
 
-    // Calls run(i) for each: one at a time with all threads, several with one each.
+    // Calls run(i) for each, several at once: then what each shares out runs on one thread or few.
     template <typename Run>
     void for_each(Run run) const {
       if (decoders.size() == 1) return run(std::size_t{0});
@@ -153,6 +153,10 @@ void Decoder::Impl::check_pushes(std::span<const DecoderPush> pushes) {
         throw Error("pushes " + std::to_string(j) + " and " + std::to_string(i) +
                     " are to the same decoder");
       }
+      if (pushes[j].samples == pushes[i].samples) {
+        throw Error("pushes " + std::to_string(j) + " and " + std::to_string(i) +
+                    " append to the same samples");
+      }
     }
     d.check_codes(pushes[i].codes);
   }
@@ -204,9 +208,7 @@ void Decoder::push(std::span<const std::uint16_t> codes, std::vector<float>& sam
 }
 
 void Decoder::reset(std::int64_t first_frame) {
-  if (first_frame < 0) {
-    throw Error("first frame: found " + std::to_string(first_frame) + ", expected 0 or more");
-  }
+  check_first_frame(first_frame);
   impl_->reset(first_frame);
 }
 const CodecCost& Decoder::cost() const { return impl_->cost; }

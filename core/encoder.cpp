@@ -201,6 +201,10 @@ void Encoder::Impl::check_pushes(std::span<const EncoderPush> pushes) {
         throw Error("pushes " + std::to_string(j) + " and " + std::to_string(i) +
                     " are to the same encoder");
       }
+      if (pushes[j].codes == pushes[i].codes) {
+        throw Error("pushes " + std::to_string(j) + " and " + std::to_string(i) +
+                    " append to the same codes");
+      }
     }
     e.check_finite(pushes[i].samples);
   }
@@ -259,9 +263,7 @@ void Encoder::finish(std::vector<std::uint16_t>& codes) {
 }
 
 void Encoder::reset(std::int64_t first_frame) {
-  if (first_frame < 0) {
-    throw Error("first frame: found " + std::to_string(first_frame) + ", expected 0 or more");
-  }
+  check_first_frame(first_frame);
   impl_->reset(first_frame);
 }
 int Encoder::levels() const { return impl_->options.levels; }

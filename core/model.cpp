@@ -185,6 +185,12 @@ int checked_block_frames(const StreamOptions& options) {
   return options.block_frames == 0 ? kDefaultBlockFrames : options.block_frames;
 }
 
+void check_first_frame(std::int64_t first_frame) {
+  if (first_frame >= 0 && first_frame <= kMostFrames) return;
+  throw Error("first frame: found " + std::to_string(first_frame) + ", expected 0 to " +
+              std::to_string(kMostFrames));
+}
+
 void check_same_batch(const Model& model, const StreamOptions& options, const Model& other,
                       const StreamOptions& other_options) {
   if (&model.impl() != &other.impl()) {

@@ -40,6 +40,9 @@ kernels::Dtype kernels_dtype(Dtype dtype);
 // What both directions make of StreamOptions. Throws Error when they are out of bounds.
 int checked_block_frames(const StreamOptions& options);
 
+// Throws Error when a stream cannot begin there.
+void check_first_frame(std::int64_t first_frame);
+
 // Throws Error when two streams may not be advanced together.
 void check_same_batch(const Model& model, const StreamOptions& options, const Model& other,
                       const StreamOptions& other_options);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <variant>
 #include <vector>
@@ -177,6 +178,11 @@ class Cutter {
 
   // The part has the frames from `first` of the segment on.
   void begin(std::int64_t first) {
+    if (first > std::numeric_limits<std::uint32_t>::max() - segment_.origin_frame) {
+      throw Error("a segment from frame " + std::to_string(segment_.origin_frame) +
+                  " of its stream on has no frame " + std::to_string(first) +
+                  " that could be numbered");
+    }
     const std::uint64_t skipped = cut_.from_sample - std::min(cut_.from_sample, segment_start_);
     const std::int64_t lead_in =
         segment_.lead_in_samples + static_cast<std::int64_t>(skipped) - first * frame_samples();

@@ -103,9 +103,10 @@ TEST_CASE("streams together give the bits of each alone, in each dtype") {
   }
 }
 
-std::string error_of(std::span<const EncoderPush> pushes) {
+template <typename Push>
+std::string error_of(const std::vector<Push>& pushes) {
   try {
-    push_together(pushes);
+    push_together(std::span<const Push>(pushes));
   } catch (const Error& error) {
     return error.what();
   }
@@ -125,7 +126,17 @@ TEST_CASE("streams that cannot be advanced together are refused, and nothing is 
         "streams to be advanced together are of two models, 'tiny-hf' and 'tiny-hf'");
   CHECK(error_of(pushes(three)) == "streams to be advanced together have 1 threads and 3");
   CHECK(error_of(pushes(one)) == "pushes 0 and 1 are to the same encoder");
+  Encoder four(model, {.levels = 2, .stream = {}});
+  const std::vector<EncoderPush> to_one = {{&one, audio, &codes}, {&four, audio, &codes}};
+  CHECK(error_of(to_one) == "pushes 0 and 1 append to the same codes");
   CHECK(codes.empty());
+
+  Decoder first(model, {.levels = {0}, .stream = {}}), second(model, {.levels = {0}, .stream = {}});
+  const std::vector<std::uint16_t> heard(100);
+  std::vector<float> samples;
+  const std::vector<DecoderPush> of_both = {{&first, heard, &samples}, {&second, heard, &samples}};
+  CHECK(error_of(of_both) == "pushes 0 and 1 append to the same samples");
+  CHECK(samples.empty());
   push_together(std::span<const EncoderPush>());
 }
 
