@@ -143,82 +143,116 @@ TransformerStream::TransformerStream(const Transformer& model, const KernelTable
   for (int i = 0; i < threads_; ++i) scratch_.emplace_back(static_cast<std::size_t>(2 * floats));
 }
 
+// Streams that are advanced together by the same number of steps.
+struct TransformerStream::Together {
+  const Transformer& model;
+  int threads;
+  std::span<TransformerStream* const> streams;
+  std::span<RowBuffer* const> x;
+  int steps;
+
+  int count() const { return static_cast<int>(streams.size()); }
+  TransformerStream& stream_at(int i) const { return *streams[static_cast<std::size_t>(i)]; }
+  RowBuffer& x_at(int i) const { return *x[static_cast<std::size_t>(i)]; }
+
+  // Products of rows(stream) for every stream, each as output(stream, its x) says.
+  template <typename Output>
+  void multiply(const PackedMatrix& weights, RowBuffer TransformerStream::*rows,
+                Output output) const {
+    std::vector<kernels::BatchItem> items;
+    for (int i = 0; i < count(); ++i) {
+      items.push_back({gemm_rows(stream_at(i).*rows), output(stream_at(i), x_at(i))});
+    }
+    kernels::batch_gemm(threads, weights, items, steps);
+  }
+
+  void attention(std::size_t layer) const;
+  void store_keys_and_values(std::size_t layer) const;
+  void attend(std::size_t layer) const;
+  void mlp(std::size_t layer) const;
+  void report(std::size_t layer) const;
+};
+
+// middle_ = x + scale * out(attend(q, k, v of the normed x))
+void TransformerStream::Together::attention(std::size_t layer) const {
+  const Transformer::Layer& weights = model.layers[layer];
+  for (int i = 0; i < count(); ++i) {
+    stream_at(i).normalize(weights.attention_norm, x_at(i), steps);
+  }
+  multiply(weights.qkv, &TransformerStream::normed_, [](TransformerStream& s, RowBuffer&) {
+    return kernels::GemmOutput{s.qkv_.row(0), s.qkv_.stride(), {}};
+  });
+  store_keys_and_values(layer);
+  attend(layer);
+  multiply(weights.out, &TransformerStream::attended_, [&](TransformerStream& s, RowBuffer& input) {
+    return kernels::GemmOutput{s.middle_.row(0),
+                               s.middle_.stride(),
+                               {.residual = input.row(0),
+                                .residual_stride = input.stride(),
+                                .scale = weights.attention_scale.data()}};
+  });
+}
+
+void TransformerStream::Together::store_keys_and_values(std::size_t layer) const {
+  constexpr double kStoreFlop = 100;  // each of a key's values goes to a line of its own
+  const double flop = kStoreFlop * model.hidden * steps * count();
+  kernels::parallel_for(
+      kernels::worthwhile_threads(threads, flop), count() * model.heads, [&](int task, int worker) {
+        TransformerStream& s = stream_at(task / model.heads);
+        s.store_keys_and_values(s.rings_[layer], steps, task % model.heads, worker);
+      });
+}
+
+void TransformerStream::Together::attend(std::size_t layer) const {
+  const double flop = 4.0 * model.window * model.hidden * steps * count();
+  const int pairs = (steps + 1) / 2;
+  kernels::parallel_for(kernels::worthwhile_threads(threads, flop), count() * model.heads * pairs,
+                        [&](int task, int worker) {
+                          // Neighbouring tasks read the same keys.
+                          TransformerStream& s = stream_at(task / (model.heads * pairs));
+                          s.attend(s.rings_[layer], 2 * (task % pairs), steps,
+                                   task / pairs % model.heads, worker);
+                        });
+}
+
+// x = middle_ + scale * fc2(gelu(fc1(the normed middle_)))
+void TransformerStream::Together::mlp(std::size_t layer) const {
+  const Transformer::Layer& weights = model.layers[layer];
+  for (TransformerStream* s : streams) s->normalize(weights.mlp_norm, s->middle_, steps);
+  multiply(weights.fc1, &TransformerStream::normed_, [](TransformerStream& s, RowBuffer&) {
+    return kernels::GemmOutput{
+        s.inner_.row(0), s.inner_.stride(), {.activation = kernels::Activation::kGelu}};
+  });
+  multiply(weights.fc2, &TransformerStream::inner_, [&](TransformerStream& s, RowBuffer& output) {
+    return kernels::GemmOutput{output.row(0),
+                               output.stride(),
+                               {.residual = s.middle_.row(0),
+                                .residual_stride = s.middle_.stride(),
+                                .scale = weights.mlp_scale.data()}};
+  });
+}
+
+void TransformerStream::Together::report(std::size_t layer) const {
+  for (int i = 0; i < count(); ++i) {
+    const Tap& tap = *stream_at(i).tap_;
+    const RowBuffer& output = x_at(i);
+    if (!tap) continue;
+    tap(model.name + "." + std::to_string(layer), output.row(0), steps, output.channels(),
+        output.stride());
+  }
+}
+
 void TransformerStream::run(std::span<TransformerStream* const> streams,
                             std::span<RowBuffer* const> x, int steps) {
   const Transformer& model = *streams.front()->model_;
-  const int threads = streams.front()->threads_;
-  const auto count = static_cast<int>(streams.size());
-  const auto stream_at = [&](int i) -> TransformerStream& {
-    return *streams[static_cast<std::size_t>(i)];
-  };
-  const auto x_at = [&](int i) -> RowBuffer& { return *x[static_cast<std::size_t>(i)]; };
-  // Products of rows(stream) for every stream, each as output(stream, its x) says.
-  std::vector<kernels::BatchItem> items;
-  const auto multiply = [&](const PackedMatrix& weights, RowBuffer TransformerStream::*rows,
-                            auto output) {
-    items.clear();
-    for (int i = 0; i < count; ++i) {
-      TransformerStream& stream = stream_at(i);
-      items.push_back({gemm_rows(stream.*rows), output(stream, x_at(i))});
-    }
-    kernels::batch_gemm(threads, weights, items, steps);
-  };
-  using Stream = TransformerStream;
-  for (TransformerStream* stream : streams) stream->rope_.prepare(stream->step_, steps);
-
-  for (std::size_t l = 0; l < model.layers.size(); ++l) {
-    const Transformer::Layer& layer = model.layers[l];
-    for (int i = 0; i < count; ++i) stream_at(i).normalize(layer.attention_norm, x_at(i), steps);
-    multiply(layer.qkv, &Stream::normed_, [](Stream& s, RowBuffer&) {
-      return kernels::GemmOutput{s.qkv_.row(0), s.qkv_.stride(), {}};
-    });
-    // Each of a key's values goes to a line of its own.
-    constexpr double kStoreFlop = 100;
-    kernels::parallel_for(
-        kernels::worthwhile_threads(threads, kStoreFlop * model.hidden * steps * count),
-        count * model.heads, [&](int task, int worker) {
-          Stream& s = stream_at(task / model.heads);
-          s.store_keys_and_values(s.rings_[l], steps, task % model.heads, worker);
-        });
-    const double flop = 4.0 * model.window * model.hidden * steps * count;
-    const int pairs = (steps + 1) / 2;
-    kernels::parallel_for(kernels::worthwhile_threads(threads, flop), count * model.heads * pairs,
-                          [&](int task, int worker) {
-                            // Neighbouring tasks read the same keys.
-                            Stream& s = stream_at(task / (model.heads * pairs));
-                            const int row = 2 * (task % pairs);
-                            s.attend(s.rings_[l], row, std::min(row + 2, steps),
-                                     task / pairs % model.heads, worker);
-                          });
-    multiply(layer.out, &Stream::attended_, [&](Stream& s, RowBuffer& input) {
-      return kernels::GemmOutput{s.middle_.row(0),
-                                 s.middle_.stride(),
-                                 {.residual = input.row(0),
-                                  .residual_stride = input.stride(),
-                                  .scale = layer.attention_scale.data()}};
-    });
-
-    for (Stream* s : streams) s->normalize(layer.mlp_norm, s->middle_, steps);
-    multiply(layer.fc1, &Stream::normed_, [](Stream& s, RowBuffer&) {
-      return kernels::GemmOutput{
-          s.inner_.row(0), s.inner_.stride(), {.activation = kernels::Activation::kGelu}};
-    });
-    multiply(layer.fc2, &Stream::inner_, [&](Stream& s, RowBuffer& output) {
-      return kernels::GemmOutput{output.row(0),
-                                 output.stride(),
-                                 {.residual = s.middle_.row(0),
-                                  .residual_stride = s.middle_.stride(),
-                                  .scale = layer.mlp_scale.data()}};
-    });
-    for (int i = 0; i < count; ++i) {
-      const RowBuffer& output = x_at(i);
-      if (const Tap& tap = *stream_at(i).tap_) {
-        tap(model.name + "." + std::to_string(l), output.row(0), steps, output.channels(),
-            output.stride());
-      }
-    }
+  const Together together = {model, streams.front()->threads_, streams, x, steps};
+  for (TransformerStream* s : streams) s->rope_.prepare(s->step_, steps);
+  for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
+    together.attention(layer);
+    together.mlp(layer);
+    together.report(layer);
   }
-  for (Stream* s : streams) s->step_ += steps;
+  for (TransformerStream* s : streams) s->step_ += steps;
 }
 
 void TransformerStream::normalize(const LayerNorm& norm, const RowBuffer& x, int steps) {
@@ -240,18 +274,18 @@ std::int64_t TransformerStream::oldest_step(std::int64_t step) const {
   return std::max(first_step_, step - attended_steps(model_->window, window_, step) + 1);
 }
 
-void TransformerStream::attend(const KvRing& ring, int first_row, int last_row, int head,
-                               int worker) {
+void TransformerStream::attend(const KvRing& ring, int first_row, int steps, int head, int worker) {
   const int head_dim = model_->head_dim;
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  kernels::AttentionTask task = {
-      .keys = ring.keys(head),
-      .values = ring.values(head),
-      .next_keys = ring.keys(std::min(head + threads_, model_->heads - 1)),
-      .head_dim = head_dim,
-      .blocks = ring.blocks(),
-      .count = last_row - first_row,
-      .queries = {}};
+  // Who attends with the last rows is likely to go on with the next head.
+  const bool last = first_row + 2 >= steps && head + 1 < model_->heads;
+  kernels::AttentionTask task = {.keys = ring.keys(head),
+                                 .values = ring.values(head),
+                                 .next_keys = ring.keys(last ? head + 1 : head),
+                                 .head_dim = head_dim,
+                                 .blocks = ring.blocks(),
+                                 .count = std::min(2, steps - first_row),
+                                 .queries = {}};
   float* scratch = scratch_[static_cast<std::size_t>(worker)].data();
   for (int i = 0; i < task.count; ++i) {
     const int row = first_row + i;

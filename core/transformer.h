@@ -80,11 +80,12 @@ class TransformerStream {
                   int steps);
 
  private:
+  struct Together;
+
   void normalize(const LayerNorm& norm, const RowBuffer& x, int steps);
   void store_keys_and_values(KvRing& ring, int steps, int head, int worker);
-  // One query of one head.
-  // Of one head, for rows [first_row, last_row), one or two.
-  void attend(const KvRing& ring, int first_row, int last_row, int head, int worker);
+  // Of one head, for two rows of `steps` from `first_row` on, or the last one.
+  void attend(const KvRing& ring, int first_row, int steps, int head, int worker);
   std::int64_t oldest_step(std::int64_t step) const;
 
   const Transformer* model_;

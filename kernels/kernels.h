@@ -67,10 +67,9 @@ struct Int8Scaling {
 //     null, from output[t, c]
 //   bf16: the same, but of a pair the later value goes first; subnormals, read or made, are zero:
 //     the caller has set the thread's floating-point mode so
-//   int8: sum[t, c] = fma chain over taps, ascending, of the exact integer sum of the tap's
-//   products
-//     times the row's scale, from 0 or, unless `first`, from output[t, c]; with the epilogue, that
-//     times column_scale[c] plus bias[c] in one fma
+//   int8: sum[t, c] = fma chain over taps, ascending, of the tap's exact integer sum times the
+//     row's scale, from 0 or, unless `first`, from output[t, c]; with the epilogue, that times
+//     column_scale[c] plus bias[c] in one fma
 // Stored raw where epilogue is null (more depth follows).
 struct PanelTask {
   GemmInput a;
