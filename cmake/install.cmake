@@ -1,10 +1,10 @@
-# What `cmake --install` and the .deb hold. The public header keeps the name it has in the source
+# What `cmake --install` and the .deb hold. The public headers keep the names they have in the source
 # tree, so that a program says #include "core/codec.h" with either.
 
 include(CMakePackageConfigHelpers)
 
 install(TARGETS libmimi EXPORT mimi-targets)
-install(FILES core/codec.h core/error.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimi/core)
+install(FILES core/codec.h core/error.h core/token_file.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimi/core)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mimi)
 install(EXPORT mimi-targets NAMESPACE mimi:: DESTINATION ${package_dir})

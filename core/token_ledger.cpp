@@ -15,12 +15,6 @@ void check(bool holds, const char* otherwise) {
   if (!holds) throw Error(otherwise);
 }
 
-void check_number(const char* what, std::uint64_t found, std::uint64_t expected) {
-  if (found == expected) return;
-  throw Error(std::string(what) + " is " + std::to_string(found) + ", expected " +
-              std::to_string(expected));
-}
-
 std::uint32_t codes_crc32c(std::uint32_t crc, std::span<const std::uint16_t> codes) {
   std::array<std::byte, 2048> bytes;
   while (!codes.empty()) {

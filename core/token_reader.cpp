@@ -61,12 +61,6 @@ std::optional<std::size_t> fixed_payload_bytes(RecordType type) {
   return std::nullopt;
 }
 
-void check_number(const char* what, std::uint64_t found, std::uint64_t expected) {
-  if (found == expected) return;
-  throw Error(std::string(what) + " is " + std::to_string(found) + ", expected " +
-              std::to_string(expected));
-}
-
 void check_trailer(const Trailer& found, const Trailer& expected) {
   const auto& [totals, index_offset, header_offset] = expected;
   check_number("frame count", found.totals.frames, totals.frames);

@@ -14,13 +14,13 @@ void append_bytes(std::span<const std::byte> bytes, std::vector<std::byte>& out)
   out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
-void check_same(const char* what, std::uint64_t found, std::uint64_t expected) {
+}  // namespace
+
+void check_number(const char* what, std::uint64_t found, std::uint64_t expected) {
   if (found == expected) return;
   throw Error(std::string(what) + " is " + std::to_string(found) + ", expected " +
               std::to_string(expected));
 }
-
-}  // namespace
 
 std::vector<std::byte> make_record(RecordType type, std::span<const std::byte> payload) {
   assert(payload.size() <= kMaxPayloadBytes);
@@ -92,14 +92,14 @@ TokenBlock parse_block(const TokenHeader& header, std::span<const std::byte> pay
   block.first_frame = parser.u32();
   block.padding_samples = parser.u16();
   block.frames = parser.u8();
-  check_same("level count", parser.u8(), static_cast<std::uint64_t>(header.levels));
-  check_same("bits of a code", parser.u8(), static_cast<std::uint64_t>(header.code_bits()));
-  check_same("stream count", parser.u8(), static_cast<std::uint64_t>(header.streams));
+  check_number("level count", parser.u8(), static_cast<std::uint64_t>(header.levels));
+  check_number("bits of a code", parser.u8(), static_cast<std::uint64_t>(header.code_bits()));
+  check_number("stream count", parser.u8(), static_cast<std::uint64_t>(header.streams));
   if (block.frames < 1 || block.frames > kMaxBlockFrames) {
     throw Error("frame count is " + std::to_string(block.frames) + ", expected 1 to " +
                 std::to_string(kMaxBlockFrames));
   }
-  check_same("size", payload.size(), block_payload_bytes(header, block.frames));
+  check_number("size", payload.size(), block_payload_bytes(header, block.frames));
   codes.resize(static_cast<std::size_t>(block.frames) * header.frame_codes());
   if (!unpack_codes(parser.bytes(parser.remaining()), header.code_bits(), codes)) {
     throw Error("bits after the last code are not zero");

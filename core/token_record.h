@@ -61,6 +61,9 @@ struct Trailer {
   bool operator==(const Trailer&) const = default;
 };
 
+// Throws Error where a number of the file, `what`, is not the one that follows from the rest.
+void check_number(const char* what, std::uint64_t found, std::uint64_t expected);
+
 // A record around a payload of at most kMaxPayloadBytes.
 std::vector<std::byte> make_record(RecordType type, std::span<const std::byte> payload);
 

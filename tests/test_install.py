@@ -18,6 +18,7 @@ FILES = {
     "bin/mimi",
     "include/mimi/core/codec.h",
     "include/mimi/core/error.h",
+    "include/mimi/core/token_file.h",
     "lib/cmake/mimi/mimi-targets-release.cmake",
     "lib/cmake/mimi/mimi-targets.cmake",
     "lib/cmake/mimi/mimiConfig.cmake",
