@@ -83,7 +83,7 @@ class Eval(CliTest):
         decoded, _ = self.decoded("speech.wav", 32)
         right = measures(original, decoded)
         late = measures(original, np.roll(decoded, 1))
-        later = measures(original, np.roll(decoded, 8))  # a sample hardly moves magnitudes
+        later = measures(original, np.roll(decoded, 128))  # less hardly moves magnitudes
         loud = measures(original, decoded * 1.01)
         self.assertGreater(abs(late["si_sdr_db"] - right["si_sdr_db"]), 10 * NEAR)
         for name in ("mel_distance", "spectral_convergence"):

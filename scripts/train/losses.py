@@ -19,12 +19,24 @@ PHASE_CORNER_HZ = 1500.0  # the ear follows phase below this; above, the envelop
 LOG_FLOOR = 1e-2  # of magnitudes: about 60 dB below speech, as quiet as one can hear beside it
 MAGNITUDE_FLOOR = 3e-2  # 30 dB below speech: roots of less have gradients that drown the others
 
-WEIGHTS = dict(mel=1.0, magnitude=3.0, phase=0.5, wave=1.5, envelope=0.4)
+# Loudness as PESQ reckons it: of what is heard in a frame, a quarter hides as much of an error;
+# what was added disturbs more than what is missing.
+LOUDNESS_WINDOW = 768  # 32 ms
+LOUDNESS_BANDS = 48
+LOUDNESS_TOP_HZ = 8000
+LOUDNESS_POWER = 0.23
+LOUDNESS_FLOOR = 3e-3  # of power in a band: 50 dB below speech
+HIDDEN_SHARE = 0.25
+ADDED_POWER = 1.2
+ADDED_RANGE = (3.0, 12.0)  # less counts nothing, more no more
+ADDED_WEIGHT = 0.31
+
+WEIGHTS = dict(mel=1.0, magnitude=3.0, phase=0.5, wave=0.4, envelope=0.4, loudness=0.7)
 
 
-def mel_bank(window, bands, device):
+def mel_bank(window, bands, device, top_hz=SAMPLE_RATE / 2):
     """Triangular filters [bands x window/2+1]."""
-    top = 2595 * torch.log10(torch.tensor(1 + SAMPLE_RATE / 2 / 700))
+    top = 2595 * torch.log10(torch.tensor(1 + top_hz / 700))
     edges = 700 * (10 ** (torch.linspace(0, 1, bands + 2) * top / 2595) - 1)
     bins = torch.linspace(0, SAMPLE_RATE / 2, window // 2 + 1)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
@@ -48,6 +60,8 @@ def third_octaves(bins, device):
 class Reconstruction:
     def __init__(self, device):
         self.envelope_hann = torch.hann_window(ENVELOPE_WINDOW, device=device)
+        self.loudness_hann = torch.hann_window(LOUDNESS_WINDOW, device=device)
+        self.loudness_bank = mel_bank(LOUDNESS_WINDOW, LOUDNESS_BANDS, device, LOUDNESS_TOP_HZ)
         self.thirds = third_octaves(ENVELOPE_FFT // 2 + 1, device)
         self.windows = {n: torch.hann_window(n, device=device) for n in RESOLUTIONS}
         self.banks = {n: mel_bank(n, bands, device) for n, bands in RESOLUTIONS.items()}
@@ -70,6 +84,23 @@ class Reconstruction:
         loudness = x_size.norm(dim=1, keepdim=True)
         heard = (loudness > HEARD_SHARE * loudness.max()).float().expand_as(correlation)
         return ((1 - correlation) * heard).sum() / heard.sum().clamp(min=1)
+
+    def _powers(self, audio):
+        """Powers in bands of hearing [B x bands x frames]."""
+        spectrum = torch.stft(audio.squeeze(1), LOUDNESS_WINDOW, LOUDNESS_WINDOW // 2,
+                              window=self.loudness_hann, return_complex=True)
+        return self.loudness_bank @ (spectrum.real ** 2 + spectrum.imag ** 2) + LOUDNESS_FLOOR
+
+    def loudness(self, target, output):
+        """How much louder or softer the bands are, beyond what is hidden, relative to loudness."""
+        x_power, y_power = self._powers(target), self._powers(output)
+        silence = LOUDNESS_FLOOR ** LOUDNESS_POWER
+        x, y = x_power ** LOUDNESS_POWER - silence, y_power ** LOUDNESS_POWER - silence
+        error = ((x - y).abs() - HIDDEN_SHARE * torch.minimum(x, y)).clamp(min=0)
+        added = (y_power.detach() / x_power) ** ADDED_POWER
+        added = torch.where(added < ADDED_RANGE[0], 0.0, added.clamp(max=ADDED_RANGE[1]))
+        frames = (error.square().mean(1) + 1e-8).sqrt() + ADDED_WEIGHT * (error * added).mean(1)
+        return frames.mean() / x.square().mean(1).sqrt().mean().clamp(min=LOG_FLOOR)
 
     def _spectrum(self, audio, window):
         return torch.stft(audio.squeeze(1), window, window // 4, window=self.windows[window],
@@ -95,6 +126,7 @@ class Reconstruction:
                 terms["phase"] += (self._phase(x, y, x_root, y_root, self.low[window])
                                    / len(phases))
         terms["envelope"] = self.envelope(target, output)
+        terms["loudness"] = self.loudness(target, output)
         terms["wave"] = distance(target - output, target)
         return terms
 

@@ -1,4 +1,4 @@
-"""Muon for the weights that are matrices, Adam for the rest; worked on by several processes."""
+"""Muon for convolutions, Adam for the rest; worked on by several processes."""
 import multiprocessing
 import os
 
@@ -12,6 +12,8 @@ WHOLE = ("encoder.layers.0.", "decoder.layers.14.", "upsample.")  # from or to o
 # The last convolution turns features of size 4 into sound of size 0.07: at the others' rate its
 # swings are as loud as what there is above 4 kHz.
 SLOW, SLOWNESS = "decoder.layers.14.", 0.1
+ADAM_SHARE = 0.5  # of the rate, which is Muon's; its steps in a wide matrix are of larger norm
+WEIGHT_DECAY = 0.1  # of matrices, times the rate, a step
 
 
 def orthogonalise(matrix, steps=5):
@@ -59,8 +61,9 @@ class Optimiser:
         self.team, self.steps = team, 0
         self.weights = [weight for _, weight in named]
         self.of_encoder = [id(weight) in encoder for weight in self.weights]
-        self.muon = [muon and w.dim() > 1 and not name.startswith(WHOLE) for name, w in named]
-        self.share = [SLOWNESS if name.startswith(SLOW) else 1.0 for name, _ in named]
+        self.muon = [muon and w.dim() == 3 and not name.startswith(WHOLE) for name, w in named]
+        self.share = [1.0 if muon else SLOWNESS if name.startswith(SLOW) else ADAM_SHARE
+                      for (name, _), muon in zip(named, self.muon)]
         self.moments = [[torch.zeros_like(weight) for _ in range(1 if muon else 2)]
                         for weight, muon in zip(self.weights, self.muon)]
         load, self.owner = [0] * team.workers, [0] * len(self.weights)
@@ -91,6 +94,8 @@ class Optimiser:
             gradient = torch.stack([each[number] for each in self.team.gradients]).mean(0)
             update = (self._muon if self.muon[number] else self._adam)(number, gradient)
             its_rate = self.share[number] * (encoder_rate if self.of_encoder[number] else rate)
+            if weight.dim() > 1:
+                weight.mul_(1 - its_rate * WEIGHT_DECAY)
             weight.sub_(update, alpha=its_rate)
 
     def _muon(self, number, gradient):

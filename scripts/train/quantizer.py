@@ -6,6 +6,11 @@ LEVEL_ODDS = torch.tensor([0.03, 0.03, 0.06, 0.33, 0.15, 0.20, 0.20])
 DECAY = 0.995
 CHANNEL_MEMORY = 50  # steps over which covariances are followed
 DEAD_SHARE = 0.06  # an entry used less than this share of an even use is replaced
+FEW_SHARE = 0.3  # the same in k-means
+START_SHARE = 0.3  # of a vector, as the first entry
+SPLIT_SHARE = 0.15  # of the way from an entry to one of its vectors
+LAST_ROUNDS = 3  # without replacements, on all vectors
+PARTS = 3  # the other rounds take one of so many parts each
 
 
 def nearest(vectors, entries):
@@ -134,7 +139,41 @@ class Channel:
 
 
 @torch.no_grad()
-def fit_codebooks(half, vectors, use_per_step, rounds=5):
+def split_most_used(entries, counts, index, vectors):
+    """Moves entries that few vectors are nearest to beside others, the most used ones first.
+
+    In many dimensions a vector's distance from its entry is nearly all noise: beside it, rather
+    than at the vector, the new entry wins about half of the vectors there.
+    """
+    count = len(entries)
+    few = (counts < FEW_SHARE * len(vectors) / count).nonzero()[:, 0]
+    if len(few):
+        odds = (counts[index] > 2 * FEW_SHARE * len(vectors) / count).float()
+        chosen = torch.multinomial(odds, len(few))
+        beside = entries[index[chosen]]
+        entries[few] = beside + SPLIT_SHARE * (vectors[chosen] - beside)
+
+
+@torch.no_grad()
+def k_means(vectors, count, rounds):
+    """Entries [count x D], each vector's nearest one, and how often each is."""
+    start = torch.randperm(len(vectors), device=vectors.device)[:count]
+    mean = vectors.mean(0)
+    entries = mean + START_SHARE * (vectors[start] - mean)
+    for number in range(rounds):
+        early = number < rounds - LAST_ROUNDS
+        some = vectors[number % PARTS::PARTS] if early else vectors
+        index = nearest(some, entries)
+        counts, sums = sums_by_entry(index, some, count)
+        entries = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], entries)
+        if early:
+            split_most_used(entries, counts, index, some)
+    index = nearest(vectors, entries)
+    return entries, index, torch.bincount(index, minlength=count).float()
+
+
+@torch.no_grad()
+def fit_codebooks(half, vectors, use_per_step, rounds=10):
     """k-means on projected latents [N x D], level by level on what the levels before left.
 
     What a level leaves of a vector is taken as if that vector had not been fitted: with n vectors
@@ -144,12 +183,7 @@ def fit_codebooks(half, vectors, use_per_step, rounds=5):
     residual = vectors.clone()
     for level in half.layers:
         count = len(level.codebook.cluster_usage)
-        entries = residual[torch.randperm(len(residual), device=residual.device)[:count]].clone()
-        for _ in range(rounds):
-            index = nearest(residual, entries)
-            counts, sums = sums_by_entry(index, residual, count)
-            strays = residual[torch.randint(len(residual), (count,), device=residual.device)]
-            entries = torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], strays)
+        entries, index, counts = k_means(residual, count, rounds)
         usage = (counts * (use_per_step / len(residual))).clamp(min=0.25 * use_per_step / count)
         level.codebook.cluster_usage.copy_(usage)
         level.codebook.embed_sum.copy_(entries * usage[:, None])

@@ -47,16 +47,16 @@ def arguments():
     p.add_argument("--final-steps", type=int, default=6000)
     p.add_argument("--decay-steps", type=int, default=30000,
                    help="last steps, over which the rate falls to nothing")
-    p.add_argument("--fit-frames", type=int, default=60000, help="frames that k-means sees")
+    p.add_argument("--fit-frames", type=int, default=80000, help="frames that k-means sees")
     p.add_argument("--filters", type=int, default=32)
     p.add_argument("--hidden", type=int, default=192)
     p.add_argument("--layers", type=int, default=4)
     p.add_argument("--latent-dim", type=int, default=128)
     p.add_argument("--batch", type=int, default=8, help="segments a step")
     p.add_argument("--frames", type=int, default=16, help="80 ms frames a segment")
-    p.add_argument("--rate", type=float, default=5e-4, help="learning rate")
-    p.add_argument("--muon", action=argparse.BooleanOptionalAction, default=False,
-                   help="orthogonalised momentum for matrices, Adam for the rest")
+    p.add_argument("--rate", type=float, default=1e-3, help="learning rate")
+    p.add_argument("--muon", action=argparse.BooleanOptionalAction, default=True,
+                   help="orthogonalised momentum for convolutions, Adam for the rest")
     p.add_argument("--workers", type=int, default=1,
                    help="processes of one thread, each with a batch of its own (CPU)")
     p.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights")
@@ -203,7 +203,10 @@ class Trainer:
         if self.phase != before and self.team.rank == 0:
             source, target = ((self.average, self.model) if final else (self.model, self.average))
             target.load_state_dict(source.state_dict())
+            threads = torch.get_num_threads()
+            torch.set_num_threads(max(threads, args.workers))  # the other workers wait
             self.fit_codebooks()
+            torch.set_num_threads(threads)
         if self.phase != before:
             self.team.wait()
         self.model.encoder_side().requires_grad_(self.phase != "final")
