@@ -137,7 +137,7 @@ def to_tar():
 
 def main(arguments):
     if arguments == ["--version"]:
-        print("pyarrow", pa.__version__)
+        OUTPUT.write(f"pyarrow {pa.__version__}\n".encode())
     elif arguments == ["--back"]:
         to_tar()
     else:

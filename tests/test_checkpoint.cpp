@@ -184,6 +184,41 @@ TEST_CASE("a file of bf16 or f16 is the model of its values widened") {
   }
 }
 
+TEST_CASE("bytes are times the scales of their columns") {
+  const std::string transposed = "decoder.layers.2.conv.weight";
+  const TensorSpec first = {kFirst, {4, 1, 7}}, phased = {transposed, {64, 32, 16}};
+  constexpr std::size_t kRun = 16, kPhases = 2, kColumns = 32;
+  Tensors tensors = tiny();
+  std::string bytes(64 * kColumns * kRun, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 37 % 255);
+  const auto value = [&](std::size_t i) {
+    return static_cast<float>(static_cast<std::int8_t>(bytes[i]));
+  };
+  std::vector<float> scales(kColumns * kPhases);
+  for (std::size_t i = 0; i < scales.size(); ++i) scales[i] = static_cast<float>(i + 1) / 64;
+  tensors[kFirst] = {"I8", "[4,1,7]", bytes.substr(0, 28)};
+  tensors[kFirst + "_scale"] = {"F32", "[4]", bytes_of(scales).substr(0, 16)};
+  REQUIRE(tensors[transposed].shape == "[64,32,16]");
+  tensors[transposed] = {"I8", "[64,32,16]", bytes};
+  tensors[transposed + "_scale"] = {"F32", "[32,2]", bytes_of(scales)};
+  const Made made(tensors);
+  CHECK(made.error() == "no error");
+  const Checkpoint checkpoint = made.open();
+  const Floats plain = checkpoint.read(first), phases = checkpoint.read(phased);
+  for (std::size_t i = 0; i < 28; ++i) REQUIRE(plain.view()[i] == value(i) * scales[i / 7]);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const std::size_t column = i / kRun % kColumns;
+    REQUIRE(phases.view()[i] == value(i) * scales[column * kPhases + i % kPhases]);
+  }
+
+  tensors[kFirst + "_scale"].shape = "[2,2]";
+  CHECK(Made(tensors).error() ==
+        "made: tensor '" + kFirst + "_scale' is F32 [2,2], which are not the scales of I8 [4,1,7]");
+  scales[3] = 3e36F;
+  tensors[kFirst + "_scale"] = {"F32", "[4]", bytes_of(scales).substr(0, 16)};
+  CHECK(Made(tensors).error().ends_with(", which makes values that are not finite"));
+}
+
 TEST_CASE("codebooks are sums divided by uses, or given as they are") {
   Tensors tensors = tiny();
   std::vector<float> usage = values_of(tensors[kCodebook + ".cluster_usage"]);

@@ -59,6 +59,14 @@ class Reading(CliTest):
                 with self.subTest(size=size, riff_size=riff_size):
                     self.same(wav(self.sound, data_size=size, riff_size=riff_size))
 
+    def test_wav_beyond_4_gb(self):
+        """RF64, whose sizes are in a chunk of their own."""
+        whole = wav(self.sound, riff_size=0xFFFFFFFF, data_size=0xFFFFFFFF)
+        sizes = struct.pack("<QQQI", len(whole) + 28, 2 * len(self.sound), len(self.sound), 0)
+        self.same(b"RF64" + whole[4:12] + chunk(b"ds64", sizes) + whole[12:] + b"no sound any more")
+        self.wrong(b"RF64" + whole[4:12] + chunk(b"ds64", sizes[:12]) + whole[12:],
+                   r"WAV header: ends within the 'ds64' chunk \(byte 20\)")
+
     def test_wav_with_other_chunks(self):
         bext = chunk(b"bext", b"x" * 601)
         self.same(wav(self.sound, before=bext) + chunk(b"LIST", b"INFO"))

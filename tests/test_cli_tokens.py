@@ -148,6 +148,8 @@ class Repair(TokenTest):
         before, after = self.decode("a.mimi"), self.decode("b.repaired.mimi")
         self.assertEqual(len(after), len(before))
         lost = self.info("b.repaired.mimi")[0]["gaps"][0]
+        self.assertRegex(self.mimi("info", "b.repaired.mimi", out=None).decode(),
+                         r"\n *gap +10 frames lost from frame \d+0 on, 1 block\n")
         first = lost["first_frame"] * FRAME
         np.testing.assert_array_equal(after[:first], before[:first])
         np.testing.assert_array_equal(after[first:first + 10 * FRAME], 0)
@@ -170,6 +172,10 @@ class Repair(TokenTest):
         self.mimi("repair", "c.mimi", err="c.mimi: 1 block saved .*, none lost\n"
                   "  1 segment's beginning lost: .*\n")
         self.assertEqual(self.get("c.repaired.mimi"), whole)
+        self.put("twice.mimi", whole + whole)
+        self.mimi("repair", "twice.mimi", err="twice.mimi: 1 block saved .*, none lost\n"
+                  r"  \d whole records left out, which contradict those before\n")
+        self.assertEqual(self.get("twice.repaired.mimi"), whole)
         self.put("d.mimi", whole[:-300])
         self.mimi("repair", "d.mimi", out=None, err="(.*\n)*  1 segment's end lost: .*\n")
         self.put("e.mimi", b"nothing of the kind")

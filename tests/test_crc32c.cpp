@@ -44,11 +44,14 @@ TEST_CASE("crc32c is its definition at every length, alignment and cut") {
     for (std::size_t size = 0; begin + size <= data.size(); ++size) {
       const auto part = all.subspan(begin, size);
       REQUIRE(mimi::crc32c(0, part) == crc32c_bitwise(part));
+      REQUIRE(mimi::crc32c_portable(0, part) == crc32c_bitwise(part));
     }
   }
   for (std::size_t cut = 0; cut <= data.size(); ++cut) {
     const std::uint32_t crc = mimi::crc32c(mimi::crc32c(0, all.first(cut)), all.subspan(cut));
     REQUIRE(crc == crc32c_bitwise(all));
+    REQUIRE(mimi::crc32c_portable(mimi::crc32c_portable(0, all.first(cut)), all.subspan(cut)) ==
+            crc);
   }
 }
 

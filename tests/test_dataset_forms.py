@@ -125,14 +125,17 @@ class Forms(DatasetTest):
     def test_parquet_needs_pyarrow(self):
         self.put("a.wav", wav(noise(3000)))
         self.tokenize("a.wav", "--out", "there", "--as", "parquet")
+        self.put("half", b"#!/bin/sh\nprintf 'pyarrow 1'\n")
+        os.chmod(self.path("half"), 0o755)
         for python, cause in [("/usr/bin/python3", "ModuleNotFoundError: No module named 'pyarrow'"),
+                              ("./half", "its version is cut short"),
                               ("no-such-python", "No such file or directory")]:
             for args in (["tokenize", "a.wav", "--out", "out", "--as", "parquet"],
                          ["detokenize", "there", "--out", "out"], ["verify", "there"]):
                 self.fails(*args, env={"MIMI_PYTHON": python},
                            err=f"Parquet needs a Python with pyarrow and numpy, which '{python}' "
                                f"is not; MIMI_PYTHON names another: {cause}")
-            self.assertEqual(self.files(), ["a.wav", "there"])
+            self.assertEqual(self.files(), ["a.wav", "half", "there"])
 
     def test_parquet_of_another_writer(self):
         self.put("a.wav", wav(noise(3000)))

@@ -73,6 +73,20 @@ class Inputs(DatasetTest):
         self.assertEqual(cut[0]["codes_crc32c"], rows[0]["codes_crc32c"])
         self.assertEqual(cut[1]["codes_crc32c"], rows[2]["codes_crc32c"])
 
+    def test_parts_of_files_that_are_sought_in_and_read_through(self):
+        """FLAC at the model's rate is sought in; what is resampled or lossy is read through."""
+        self.mimi("--model", MODEL, "encode", "-q", FLAC, "-o", "a.mimi")
+        for name, rate in (("a.flac", "24000"), ("a.wav", "24000"), ("b.flac", "16000"),
+                           ("b.wav", "16000"), ("c.ogg", "24000")):
+            self.mimi("--model", MODEL, "decode", "-q", "a.mimi", "--rate", rate, "-o", name)
+        self.put("in.jsonl", "\n".join(
+            json.dumps({"path": name, "id": name, "start": 1.25, "end": 2.5})
+            for name in ("a.flac", "a.wav", "b.flac", "b.wav", "c.ogg")).encode())
+        rows = {row["id"]: row for row in self.rows("in.jsonl")}
+        self.assertEqual({row["samples"] for row in rows.values()}, {30000})
+        for name in "ab":
+            self.assertEqual(rows[name + ".flac"]["codes_crc32c"], rows[name + ".wav"]["codes_crc32c"])
+
     def test_csv(self):
         self.put("a.wav", wav(noise(24000)))
         with open(self.path("in.csv"), "w", newline="") as file:

@@ -100,6 +100,9 @@ TEST_CASE("what a converted file lacks is named") {
   CHECK(with("mimi.checksum", "mimi.checksun") == path + ": metadata 'mimi.checksum' is missing");
   CHECK(with("\"int8\"", "\"int9\"") ==
         path + ": metadata 'mimi.dtype' is 'int9', expected 'bf16' or 'int8'");
+  const std::size_t sum = whole.find("\"mimi.checksum\":\"") + 17;
+  CHECK(with(whole.substr(sum, 8), "0x123456") ==
+        path + ": metadata 'mimi.checksum' is '0x123456', expected 8 hex digits");
   CHECK(with("encoder.layers.1.block.1.conv.weight_scale",
              "encoder.layers.1.block.1.conv.weight_scall") ==
         path +

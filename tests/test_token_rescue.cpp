@@ -181,6 +181,38 @@ TEST_CASE("a run of damage costs the blocks that it touches") {
   CHECK(again.report.lost.empty());
 }
 
+TEST_CASE("frames that only the file's end tells of are lost ones") {
+  TokenHeader header = made_up_header();
+  Bytes file;
+  TokenWriter writer(sink_to(file), header, 25);
+  const Codes codes = made_up_codes(50 * 8, 2048);
+  const auto write_segment = [&] {
+    writer.begin_segment();
+    writer.write(codes, 512);
+  };
+  write_segment();
+  const std::size_t first = file.size();
+  writer.end_segment(50 * 1920 - 512);
+  write_segment();
+  writer.end_segment(50 * 1920 - 512);
+  const std::size_t second = file.size();
+  writer.finish();
+
+  // The first segment's end, and all of the second.
+  std::fill(file.begin() + static_cast<std::ptrdiff_t>(first),
+            file.begin() + static_cast<std::ptrdiff_t>(second), std::byte{0});
+  const Rescued one = rescue(file);
+  REQUIRE(one.report.lost.size() == 1);
+  CHECK(one.report.lost[0].first_frame == 50);
+  CHECK(one.report.lost[0].frames == 50);
+  CHECK(one.report.lost_segments == 1);
+  CHECK(codes_of(one.file).size() == 2 * codes.size());
+  // And all of the first.
+  std::fill(file.begin() + static_cast<std::ptrdiff_t>(first) / 2,
+            file.begin() + static_cast<std::ptrdiff_t>(first), std::byte{0});
+  CHECK(codes_of(rescue(file).file).size() == 2 * codes.size());
+}
+
 TEST_CASE("the second header serves where the first is lost, and blocks where both are") {
   Bytes file = half_a_minute();
   const Codes codes = codes_of(file);

@@ -36,6 +36,7 @@ std::string parquet_writer() {
     run_script("--version", nothing.get(), [&](std::span<const std::uint8_t> bytes) {
       version.append(bytes.begin(), bytes.end());
     });
+    if (!version.ends_with('\n')) throw Error("its version is cut short");
   } catch (const Error& error) {
     throw Error("Parquet needs a Python with pyarrow and numpy, which '" + python() +
                 "' is not; MIMI_PYTHON names another: " + error.what());
