@@ -12,6 +12,7 @@
 #include "cli/bench_kernels.h"
 #include "cli/commands.h"
 #include "cli/machine_limits.h"
+#include "cli/option_parsers.h"
 #include "kernels/cpu.h"
 
 namespace mimi::cli {
@@ -306,7 +307,7 @@ void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App* command = app.add_subcommand("bench", "Measure the codec's speed on this machine.");
   command->footer(kExamples);
-  command->add_option("IN", options->input);
+  naming_something(command->add_option("IN", options->input));
   command->add_flag("--json", options->json, "print one JSON object instead of a table");
   add_count(*command, "--seconds", options->seconds, 3600,
             "seconds of audio in a run, at most those of IN (default 30)");
@@ -322,11 +323,8 @@ void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen) {
       ->excludes(command->get_option("--levels"))
       ->excludes(command->get_option("--streams"));
   CLI::Option* compare =
-      command
-          ->add_option(
-              "--compare", options->compare,
-              "set the figures beside those of an earlier --json; exit code 3 when one fell")
-          ->type_name("JSON");
+      add_path(*command, "--compare", "JSON", options->compare,
+               "set the figures beside those of an earlier --json; exit code 3 when one fell");
   command
       ->add_option("--fall", options->fall_percent,
                    "by how much a figure may fall, in percent (default 10)")

@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/named_error.h"
+#include "cli/option_parsers.h"
 #include "cli/output_file.h"
 #include "core/config.h"
 #include "core/model_conversion.h"
@@ -79,8 +80,8 @@ void add_convert_model(CLI::App& app, const CommonOptions& common, Command& chos
   CLI::App* command =
       app.add_subcommand("convert-model", "Write a model's weights in bf16 or int8.");
   command->footer(kExamples);
-  command->add_option("IN", options->input, "as for --model")->required();
-  command->add_option("OUT", options->output, "folder to make")->required();
+  naming_something(command->add_option("IN", options->input, "as for --model"))->required();
+  naming_something(command->add_option("OUT", options->output, "folder to make"))->required();
   command->add_flag("-f,--force", options->force, "replace what OUT has");
   command->final_callback([options, &common, &chosen] {
     chosen = [options = *options, common] { return run_convert_model(options, common); };

@@ -66,7 +66,7 @@ void add_plot(CLI::App& app, const CommonOptions& common, Command& chosen) {
   auto options = std::make_shared<PlotOptions>();
   CLI::App* command = app.add_subcommand("plot", "Draw what the codec makes of recordings.");
   command->footer(kExamples);
-  command->add_option("IN", options->inputs)->required();
+  naming_something(command->add_option("IN", options->inputs))->required();
   add_output(*command, options->output,
              "picture, .png or .svg (default: IN with the suffix .png; - for stdin's)");
   add_out_dir(*command, options->output);

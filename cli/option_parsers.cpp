@@ -138,8 +138,12 @@ CLI::Option* add_resampler(CLI::App& app, ResamplerQuality& quality) {
 
 CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string& metavar,
                       std::string& path, const std::string& description) {
-  const auto refusal = [](const std::string& text) { return text.empty() ? "names nothing" : ""; };
-  return app.add_option(name, path, description)->type_name(metavar)->check(refusal);
+  return naming_something(app.add_option(name, path, description)->type_name(metavar));
+}
+
+CLI::Option* naming_something(CLI::Option* option) {
+  return option->check(
+      [](const std::string& text) { return text.empty() ? "names nothing" : ""; });
 }
 
 void add_output(CLI::App& app, OutputOptions& output, const std::string& description) {

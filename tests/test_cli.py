@@ -19,10 +19,6 @@ WRONG_USAGE = [
     (["encode"], r"IN is required \(see mimi encode --help\)"),
     (["encode", "a.wav", "--frob"], r"unknown option '--frob' \(see mimi encode --help\)"),
     (["encode", "a.wav", "-o"], r"--output: 1 required FILE missing .*"),
-    (["encode", "a.wav", "-o", ""], r"--output: names nothing .*"),
-    (["encode", "a.wav", "--out-dir", ""], r"--out-dir: names nothing .*"),
-    (["encode", "a.wav", "--model", ""], r"--model: names nothing .*"),
-    (["tokenize", "a.wav", "--out", ""], r"--out: names nothing .*"),
     (["encode", "a.wav", "b.wav", "-o", "c"], r"-o is for one input, 2 are given: use --out-dir"),
     (["encode", "a.wav", "-o", "c", "--out-dir", "d"], r"-o and --out-dir exclude each other"),
     (["encode", "a/x.wav", "b/x.wav", "--out-dir", "d"],
@@ -72,10 +68,32 @@ WRONG_USAGE = [
 
 
 class Usage(CliTest):
+    def commands(self):
+        overview = self.mimi("--help", out=None).decode()
+        return re.findall(r"^  ([\w-]+)", re.search(r"Commands:\n((  .*\n)+)", overview)[1],
+                          re.MULTILINE)
+
     def test_wrong_usage(self):
         for args, err in WRONG_USAGE:
             with self.subTest(" ".join(args)):
                 self.fails(*args, code=2, err=err)
+        self.assertEqual(self.files(), [])
+
+    def test_an_empty_name_is_none(self):
+        """Of each option and argument that names a file, a folder or the like, of each command."""
+        for command in self.commands():
+            text = self.mimi(command, "--help", out=None).decode()
+            named = re.findall(r"^  (?:-\w, )?(--[\w-]+) (?:FILE|DIR|MODEL|ISA|JSON|PATTERN)\b", text,
+                               re.MULTILINE)
+            self.assertIn("--model", named)
+            usage = re.match(r"Usage: mimi [\w-]+((?: \[?[A-Z]+[.\]]*)*)", text)[1]
+            places = re.findall(r"[A-Z]+", usage)
+            for option in named:
+                with self.subTest(f"{command} {option}"):
+                    self.fails(command, "x", option, "", code=2, err=f"{option}: names nothing .*")
+            for i, place in enumerate(places):
+                with self.subTest(f"{command} {place}"):
+                    self.fails(command, *["x"] * i, "", code=2, err=f"{place}: names nothing .*")
         self.assertEqual(self.files(), [])
 
     def test_wrong_environment(self):
@@ -89,8 +107,7 @@ class Usage(CliTest):
     def test_help(self):
         overview = self.mimi("--help", out=None)
         self.assertIn(b"mimi roundtrip speech.wav out.wav", overview)
-        commands = re.findall(r"^  ([\w-]+)", re.search(r"Commands:\n((  .*\n)+)", overview.decode())[1],
-                              re.MULTILINE)
+        commands = self.commands()
         self.assertEqual(commands, ["encode", "decode", "roundtrip", "bench", "eval", "plot", "info",
                                     "tokenize", "merge", "verify", "detokenize", "test", "cut",
                                     "cat", "repair", "convert", "convert-model"])
