@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "cli/json_text.h"
+#include "cli/printable.h"
 #include "core/error.h"
 
 namespace mimi::cli {
@@ -61,8 +62,8 @@ std::vector<Figure> figures_of(const Json& report) {
 void require_same(const Json& before, const Json& now, const char* key, const std::string& path) {
   const Json old = before.value(key, Json()), current = now.value(key, Json());
   if (old == current) return;
-  throw Error(path + ": was measured with '" + key + "' " + old.dump() + ", this run with " +
-              current.dump());
+  throw Error(path + ": was measured with '" + key + "' " + printable_json(old) +
+              ", this run with " + printable_json(current));
 }
 
 }  // namespace

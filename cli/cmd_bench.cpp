@@ -11,8 +11,10 @@
 #include "cli/bench_compare.h"
 #include "cli/bench_kernels.h"
 #include "cli/commands.h"
+#include "cli/jobs.h"
 #include "cli/machine_limits.h"
 #include "cli/option_parsers.h"
+#include "cli/printable.h"
 #include "kernels/cpu.h"
 
 namespace mimi::cli {
@@ -178,8 +180,9 @@ void print_table(const Report& report) {
   const BenchFigures& figures = report.figures;
   std::printf("mimi %s, %s, %s\n", MIMI_VERSION, kernels::cpu_name().c_str(), report.isa.c_str());
   std::printf("model %s, %.1f M parameters, %d levels; %.1f s of %s; %d runs\n\n",
-              report.model.name.c_str(), static_cast<double>(report.model.parameters) / 1e6,
-              report.levels, report.audio_seconds, report.recording.c_str(), report.runs);
+              printable(report.model.name).c_str(),
+              static_cast<double>(report.model.parameters) / 1e6, report.levels,
+              report.audio_seconds, printable(report.recording).c_str(), report.runs);
   for (const PeakFigures& peak : figures.peaks) {
     std::printf(
         "multiply-add peak, %s, threads %d: %.1f GFLOP/s, %.1f FLOP per cycle at %.2f GHz\n",
@@ -286,11 +289,13 @@ int run_bench(const BenchOptions& options, const CommonOptions& common) {
     now["comparison"] = comparison_json(compared);
     if (!options.json) print_comparison(compared, options.fall_percent);
   }
-  if (options.json) std::printf("%s\n", now.dump(1).c_str());
+  if (options.json) std::printf("%s\n", printable_json(now, 1).c_str());
   const int fallen = count_fallen(compared, options.fall_percent);
   if (fallen == 0) return kExitDone;
-  std::fprintf(stderr, "mimi: %s: %d of %zu figures fell by more than %g %%\n",
-               options.compare.c_str(), fallen, compared.size(), options.fall_percent);
+  char text[80];
+  std::snprintf(text, sizeof text, ": %d of %zu figures fell by more than %g %%", fallen,
+                compared.size(), options.fall_percent);
+  report(options.compare + text);
   return kExitFallen;
 }
 

@@ -296,8 +296,9 @@ int dry_run(const Workspace& sound, const DatasetSettings& settings, const Datas
       "of this call's %llu shards %llu are finished\n",
       static_cast<unsigned long long>(settings.rows), dataset.counts->seconds / 3600,
       static_cast<unsigned long long>(settings.shards()),
-      std::string(form_name(settings.form)).c_str(), settings.rate_hz, sound.out().c_str(),
-      static_cast<unsigned long long>(shards), static_cast<unsigned long long>(finished));
+      std::string(form_name(settings.form)).c_str(), settings.rate_hz,
+      printable(sound.out()).c_str(), static_cast<unsigned long long>(shards),
+      static_cast<unsigned long long>(finished));
   return kExitDone;
 }
 

@@ -139,9 +139,10 @@ int dry_run(const Plan& plan, const Workspace& workspace, const DatasetSettings&
       static_cast<unsigned long long>(plan.rows()),
       static_cast<long long>(plan.counts().passed_over),
       static_cast<unsigned long long>(settings.shards()),
-      std::string(form_name(settings.form)).c_str(), settings.levels, workspace.out().c_str(),
-      static_cast<unsigned long long>(shards), static_cast<unsigned long long>(finished),
-      static_cast<unsigned long long>(rows), seconds / 3600);
+      std::string(form_name(settings.form)).c_str(), settings.levels,
+      printable(workspace.out()).c_str(), static_cast<unsigned long long>(shards),
+      static_cast<unsigned long long>(finished), static_cast<unsigned long long>(rows),
+      seconds / 3600);
   return kExitDone;
 }
 

@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 """The commands as a user types them: stdout, stderr, exit codes and the files that are left."""
+import json
 import os
 import re
 import shutil
 import stat
+import subprocess
 import unittest
 
 import numpy as np
 
-from cli_support import (FLAC, FLAC_SAMPLES, RATE, SOURCE, CliTest, noise, pcm,
+from cli_support import (FLAC, FLAC_SAMPLES, MIMI, RATE, SOURCE, CliTest, noise, pcm,
                          read_wav, wav)
+
+FULL_MODEL = os.path.join(SOURCE, "model")  # the folder, of the model that is inside too
 
 # Arguments, and what the line on stderr says after "mimi: ". The exit code is 2.
 WRONG_USAGE = [
@@ -379,6 +383,66 @@ class Info(CliTest):
         self.mimi("encode", "a.wav")
         found = self.info("a.mimi", "b.mimi", "a.mimi", code=1, err="mimi: b.mimi: .+\n")
         self.assertEqual([line["file"] for line in found], ["a.mimi", "a.mimi"])
+
+
+class Strangers(CliTest):
+    """What others wrote is shown without the control characters that a terminal obeys."""
+    NAMES = ("a\x1b[2Jb", "a\x07\x7fb", "a\u009b2Jb")
+
+    def harmless(self, *args, code=0):
+        result = subprocess.run([MIMI, *args], cwd=self.dir, capture_output=True)
+        self.assertEqual(result.returncode, code, result.stderr)
+        for text in (result.stdout, result.stderr):
+            self.assertNotRegex(text.decode().replace("\n", ""), r"[\x00-\x1f\x7f-\x9f]", args)
+        return result.stdout.decode() + result.stderr.decode()
+
+    def test_names(self):
+        for name in self.NAMES:
+            self.put(f"{name}.wav", wav(noise(3000)))
+            self.harmless("encode", f"{name}.wav")
+            for command in (["info"], ["info", "--json"], ["test"], ["repair", "-f"]):
+                self.harmless(*command, f"{name}.mimi")
+            self.assertRegex(self.harmless("test", f"{name}.mimi"), r"\Aa\\x.*b.mimi: ok, ")
+            self.harmless("decode", f"{name}.mimi", code=1)  # there already
+            self.harmless("roundtrip", f"{name}.wav", "-f")
+            for command in (["eval"], ["eval", "--json"], ["bench", "--runs", "1", "--threads", "1"],
+                            ["bench", "--runs", "1", "--threads", "1", "--json"]):
+                self.harmless(*command, f"{name}.wav")
+            self.harmless("tokenize", f"{name}.wav", "--out", name, "--dry-run")
+            self.harmless(name, code=2)
+
+    def test_names_that_are_not_utf8(self):
+        name = os.fsdecode(b"a\xffb")
+        self.put(f"{name}.wav", wav(noise(3000)))
+        self.assertIn(r"a\xffb.mimi.wav: ", self.harmless("roundtrip", f"{name}.wav"))
+        report = self.harmless("bench", "--json", "--runs", "1", "--threads", "1", f"{name}.wav")
+        self.assertEqual(json.loads(report)["recording"], "a\ufffdb.wav")
+        shutil.copytree(FULL_MODEL, self.path(name))
+        for command in (["encode"], ["tokenize", "--out", "out"]):
+            told = self.harmless(*command, "--model", name, f"{name}.wav", code=1)
+            self.assertEqual(told, "mimi: model name 'a\\xffb' is not UTF-8\n")
+
+    def test_texts_of_a_file(self):
+        self.put("a.wav", wav(noise(3000)))
+        self.mimi("encode", "a.wav")
+        self.mimi("convert", "--as", "text", "a.mimi")
+        head, codes = self.get("a.txt").decode().split("\n", 1)
+        said = json.loads(head[len("# mimi "):])
+        texts = [["key", "one\x1b[2J"], ["key", "two\u009b\nlines"]]
+        said.update(model="m\x1b]0;x\x07", text=texts)
+        self.put("b.txt", f"# mimi {json.dumps(said)}\n{codes}".encode())
+        self.mimi("convert", "--as", "mimi", "b.txt")
+        told = self.harmless("info", "b.mimi")
+        for line in (r"m\x1b]0;x\x07, fingerprint", r"key = one\x1b[2J",
+                     r"key = two\xc2\x9b\x0alines"):
+            self.assertIn(line, told)
+        info = json.loads(self.harmless("info", "--json", "b.mimi"))
+        self.assertEqual(info["text"], texts)  # a key that is there twice is told twice
+        self.harmless("decode", "b.mimi", code=0)
+        said.update(fingerprint="12345678")
+        self.put("c.txt", f"# mimi {json.dumps(said)}\n{codes}".encode())
+        self.mimi("convert", "--as", "mimi", "c.txt")
+        self.assertIn(r"'m\x1b]0;x\x07'", self.harmless("decode", "c.mimi", code=1))
 
 
 if __name__ == "__main__":
