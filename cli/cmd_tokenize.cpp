@@ -14,7 +14,9 @@
 #include "cli/dataset/tokenize.h"
 #include "cli/jobs.h"
 #include "cli/named_error.h"
+#include "core/quote.h"
 #include "core/token_file.h"
+#include "core/utf8.h"
 
 namespace mimi::cli {
 namespace {
@@ -27,6 +29,7 @@ constexpr auto kSyncInterval = 5s;
 DatasetSettings make_settings(const Model& model, const Plan& plan, const std::string& writer,
                               const TokenizeOptions& options) {
   const ModelInfo& info = model.info();
+  if (!is_utf8(info.name)) throw Error("model name " + quote(info.name) + " is not UTF-8");
   return {.program = std::string("mimi ") + MIMI_VERSION,
           .form = options.form,
           .shard_size = static_cast<std::uint64_t>(options.shard_size),
