@@ -232,6 +232,12 @@ void measure_dtype(const BenchOptions& options, const CommonOptions& common,
   const std::vector<float> samples = options.input.empty()
                                          ? synthesize_voice(rate_hz, options.seconds)
                                          : read_recording(options.input, rate_hz, options.seconds);
+  const int frame_samples = report.model.frame_samples;
+  if (samples.size() < static_cast<std::size_t>(frame_samples)) {
+    throw Error(report.recording + ": has " + std::to_string(samples.size()) + " samples at " +
+                std::to_string(rate_hz) + " Hz, fewer than a frame of " +
+                std::to_string(frame_samples));
+  }
   report.audio_seconds = static_cast<double>(samples.size()) / rate_hz;
   BenchPlan plan = {.levels = report.levels,
                     .streams = options.streams,

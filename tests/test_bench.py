@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from cli_support import FLAC, FLAC_SAMPLES, RATE, CliTest
+from cli_support import FLAC, FLAC_SAMPLES, FRAME, RATE, CliTest, noise, wav
 
 STAGES = ("seanet", "transformer", "quantizer")
 
@@ -31,6 +31,14 @@ class Bench(CliTest):
         for key in ("peak_memory_mb", "parameters"):
             self.assertGreater(report[key], 0)
         self.check_dtypes(report, ["f32"])
+
+    def test_less_than_a_frame(self):
+        self.put("short.wav", wav(noise(FRAME - 1)))
+        self.fails("bench", "short.wav", err="short.wav: has 1919 samples at 24000 Hz, fewer than a "
+                                             "frame of 1920")
+        self.put("frame.wav", wav(noise(FRAME)))
+        report = self.bench("frame.wav", "--runs", "1", "--threads", "1")
+        self.assertEqual(report["audio_seconds"], FRAME / RATE)
 
     def test_all_dtypes(self):
         dtypes = ["f32", "bf16", "int8"]
