@@ -109,6 +109,17 @@ int count_fallen(const std::vector<ComparedFigure>& figures, double fall_percent
       [&](const ComparedFigure& figure) { return figure.ratio < 1 - fall_percent / 100; }));
 }
 
+std::vector<std::string> other_conditions(const Json& before, const Json& now) {
+  std::vector<std::string> lines;
+  for (const char* const key : {"cpu", "isa", "recording", "audio_seconds"}) {
+    const Json old = before.value(key, Json()), current = now.value(key, Json());
+    if (old == current) continue;
+    lines.push_back(std::string("'") + key + "' was " + printable_json(old) + ", and is " +
+                    printable_json(current) + " now");
+  }
+  return lines;
+}
+
 void print_comparison(const std::vector<ComparedFigure>& figures, double fall_percent) {
   std::printf("\n    before        now         as good as before\n");
   for (const ComparedFigure& figure : figures) {

@@ -292,6 +292,11 @@ int run_bench(const BenchOptions& options, const CommonOptions& common) {
   std::vector<ComparedFigure> compared;
   if (!options.compare.empty()) {
     compared = compare_bench_json(before, now, options.compare);
+    if (!common.quiet) {
+      for (const std::string& line : other_conditions(before, now)) {
+        report(options.compare + ": " + line);
+      }
+    }
     now["comparison"] = comparison_json(compared);
     if (!options.json) print_comparison(compared, options.fall_percent);
   }
