@@ -24,12 +24,17 @@ constexpr std::size_t kBufferBytes = 1 << 16;
 // to nothing.
 std::string follow_links(const std::string& path) {
   fs::path place = path;
-  for (int links = 0; fs::is_symlink(fs::symlink_status(place)); ++links) {
+  std::error_code error;
+  for (int links = 0;; ++links) {
+    const fs::file_status status = fs::symlink_status(place, error);
+    if (status.type() == fs::file_type::none) break;
+    if (!fs::is_symlink(status)) return place;
     if (links == 40) throw NamedError(path, std::strerror(ELOOP));
-    const fs::path target = fs::read_symlink(place);
+    const fs::path target = fs::read_symlink(place, error);
+    if (error) break;
     place = target.is_absolute() ? target : place.parent_path() / target;
   }
-  return place;
+  throw NamedError(path, "cannot be examined: " + error.message());
 }
 
 }  // namespace
@@ -64,7 +69,8 @@ void OutputFile::open_beside(const std::string& place) {
   const std::string prefix = ".mimi-" + std::to_string(getpid()) + "-";
   for (int attempt = 0;; ++attempt) {
     const fs::path temporary = directory / (prefix + std::to_string(attempt) + ".part");
-    if (fs::exists(fs::symlink_status(temporary))) continue;
+    std::error_code ignored;  // open() will tell
+    if (fs::exists(fs::symlink_status(temporary, ignored))) continue;
     // Named before it is made, so that a signal between the two finds it.
     unfinished_ = std::make_unique<UnfinishedFile>(temporary.string(), on_signal_);
     owned_ = UniqueFd(open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));

@@ -172,6 +172,26 @@ class Encode(CliTest):
         self.assertEqual(self.get("a.mimi"), b"precious")
         self.assertEqual(self.files(), ["a.mimi", "a.wav"])
 
+    def test_outputs_that_cannot_be_examined(self):
+        """The inputs after them are still encoded."""
+        long = "x" * 251
+        for name in (long, "a", "b"):
+            self.put(name + ".wav", wav(noise(100)))
+        self.fails("encode", long + ".wav", "a.wav",
+                   err=long + ".mimi: cannot be examined: File name too long")
+        self.assertEqual(self.info("a.mimi")[0]["samples"], 100)
+        os.mkdir(self.path("closed"), 0)
+        os.symlink("closed/b", self.path("b.mimi"))
+        os.remove(self.path("a.mimi"))
+        # Root may do anything, unless it is not allowed to.
+        limits = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        result = subprocess.run([*(limits if os.geteuid() == 0 else []), MIMI, "encode", "b.wav",
+                                 "a.wav"], cwd=self.dir, capture_output=True, text=True)
+        self.assertEqual((result.returncode, result.stderr),
+                         (1, "mimi: b.mimi: cannot be examined: Permission denied\n"))
+        self.assertEqual(self.info("a.mimi")[0]["samples"], 100)
+        os.chmod(self.path("closed"), 0o700)
+
     def test_links_are_followed(self):
         self.put("a.wav", wav(noise(100)))
         os.mkdir(self.path("elsewhere"))
