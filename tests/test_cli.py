@@ -209,9 +209,19 @@ class Encode(CliTest):
     def test_mode_by_umask(self):
         self.put("a.wav", wav(noise(100)))
         for umask in (0o022, 0o077, 0o002):
-            self.mimi("encode", "a.wav", "-f", umask=umask)
-            mode = stat.S_IMODE(os.stat(self.path("a.mimi")).st_mode)
+            self.mimi("encode", "a.wav", "-o", f"{umask}.mimi", umask=umask)
+            mode = stat.S_IMODE(os.stat(self.path(f"{umask}.mimi")).st_mode)
             self.assertEqual(mode, 0o666 & ~umask)
+
+    def test_mode_of_what_is_replaced(self):
+        self.put("a.wav", wav(noise(100)))
+        self.put("a.mimi", b"old")
+        os.symlink("a.mimi", self.path("link.mimi"))
+        for mode in (0o600, 0o664, 0o400):
+            for name in ("a.mimi", "link.mimi"):
+                os.chmod(self.path("a.mimi"), mode)
+                self.mimi("encode", "a.wav", "-f", "-o", name, umask=0o022)
+                self.assertEqual(stat.S_IMODE(os.stat(self.path("a.mimi")).st_mode), mode)
 
     def test_levels_are_a_prefix(self):
         self.put("a.wav", wav(noise(20000)))
