@@ -381,10 +381,32 @@ class ConvertModel(CliTest):
         self.fails("convert-model", self.MODEL, "out", "--dtype", "bf16",
                    err="out/config.json: already exists; -f overwrites it")
         self.assertEqual(self.get("out/model.safetensors"), before)
+        # The original is not replaced by what has less of it.
+        shutil.copytree(FULL_MODEL, self.path("original"))
+        os.symlink("original", self.path("link"))
+        before = self.get("original/model.safetensors")
+        for source in ("original", "original/model.safetensors"):
+            for output in ("original", "link"):
+                self.fails("convert-model", source, output, "--dtype", "bf16", "-f", code=2,
+                           err=f"{output}/model.safetensors: is the model to convert: .*")
+        self.assertEqual(self.get("original/model.safetensors"), before)
+        self.assertEqual(sorted(os.listdir(self.path("original"))), sorted(os.listdir(FULL_MODEL)))
         self.mimi("convert-model", self.MODEL, "out", "--dtype", "bf16", "-f")
         self.fails("encode", FLAC, "--model", "out", "--dtype", "int8",
                    err="out/model.safetensors: was converted to bf16 and is computed in that "
                        "alone, not in int8")
+
+    def test_a_kill_leaves_no_mixture(self):
+        """The old model's description goes before its weights do."""
+        self.mimi("convert-model", self.MODEL, "out", "--dtype", "int8")
+        os.remove(self.path("out/config.json"))
+        os.mkdir(self.path("out/config.json"))
+        self.put("out/config.json/x", b"")
+        before = self.get("out/model.safetensors")
+        self.fails("convert-model", self.MODEL, "out", "--dtype", "bf16", "-f",
+                   err="out/config.json: cannot be removed: .*")
+        self.assertEqual(self.get("out/model.safetensors"), before)
+        self.assertEqual(sorted(os.listdir(self.path("out"))), ["config.json", "model.safetensors"])
 
 
 class Info(CliTest):
