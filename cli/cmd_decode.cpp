@@ -87,6 +87,7 @@ class FileDecoder {
         progress_(progress_options(common)) {
     from_ = sample_at(options.range.from_s.value_or(0), header_.sample_rate_hz);
     if (options.range.to_s) to_ = sample_at(*options.range.to_s, header_.sample_rate_hz);
+    if (to_ && *to_ <= from_) throw NamedError(input_.name(), "the part is empty");
   }
 
   void run() {

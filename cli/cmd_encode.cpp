@@ -83,7 +83,11 @@ class FileEncoder {
             {.name = input_.name(), .total_s = input_.source_seconds(), .quiet = common.quiet}),
         codes_to_drop_(static_cast<std::size_t>((part_.first_frame - part_.begin_frame) *
                                                 options.levels * input_.streams())),
-        tokens_(token_sink(file_), header(model, options), block_frames(options, file_)) {}
+        tokens_(token_sink(file_), header(model, options), block_frames(options, file_)) {
+    if (part_.to && *part_.to <= part_.from) {
+      throw NamedError(input_.name(), "the part is empty");
+    }
+  }
 
   void run() {
     encoders_.reset(part_.begin_frame);

@@ -386,6 +386,10 @@ class Seek(TokenTest):
                        err=f"a.mimi: {ends}")
             self.fails("encode", "--model", TINY, "in.wav", "-o", "b.mimi", *options,
                        err=f"in.wav: {ends}")
+        empty = ["--from", "0.1", "--to", "0.1000001"]  # the same sample
+        for command, name in (("encode", "in.wav"), ("decode", "a.mimi"), ("cut", "a.mimi")):
+            self.fails(command, "--model", TINY, name, *empty, "-o", "b.wav",
+                       err=f"{name}: the part is empty")
         self.fails("decode", "a.mimi", "--from", "2", "--to", "1", code=2,
                    err="--to is not after --from")
         self.assertEqual(self.files(), ["a.mimi", "in.wav"])
