@@ -21,7 +21,7 @@
 namespace mimi::cli {
 namespace {
 
-constexpr std::array kEndingSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+constexpr std::array kEndingSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGXCPU};
 // What a library's mistake, or a failed assertion, ends in.
 constexpr std::array kCrashes = {SIGSEGV, SIGABRT, SIGFPE, SIGILL};
 
@@ -123,8 +123,9 @@ void install_signal_handlers() {
   sigemptyset(&action.sa_mask);
   for (const int signal : kEndingSignals) sigaddset(&action.sa_mask, signal);
   for (const int signal : kEndingSignals) {
-    // nohup and a shell's background jobs ignore these two on purpose.
-    const bool inherited = (signal == SIGINT || signal == SIGHUP) && is_handled_by(signal, SIG_IGN);
+    // nohup and a shell's background jobs ignore these three on purpose.
+    const bool inherited = (signal == SIGINT || signal == SIGHUP || signal == SIGQUIT) &&
+                           is_handled_by(signal, SIG_IGN);
     if (!inherited) sigaction(signal, &action, nullptr);
   }
   action.sa_handler = end_by_crash;
