@@ -56,12 +56,6 @@ std::uint64_t parse_seed(const std::string& text) {
   throw CLI::ValidationError("'" + text + "' is not a number from 0");
 }
 
-ChannelChoice parse_one_channel(const std::string& text) {
-  if (text != "keep") return parse_channels(text);
-  throw CLI::ValidationError(
-      "a row has one channel: 'keep' is not possible, but a manifest may name each on its own");
-}
-
 void add_inputs(CLI::App& app, InputOptions& inputs) {
   naming_something(app.add_option("IN", inputs.inputs));
   naming_something(

@@ -61,6 +61,8 @@ WRONG_USAGE = [
     (["decode", "a.mimi", "--format", "u8"], r"--format: 'u8' is not one of f32, s16, s24 .*"),
     (["roundtrip", "a.wav", "b.wav", "c.wav"], r"unexpected argument 'c.wav' .*"),
     (["roundtrip", "a.wav", "b.wav", "-o", "c.wav"], r"OUT excludes --output .*"),
+    (["tokenize", "a.wav", "--out", "d", "--channels", "keep"],
+     r"--channels: keep is not for this command, .*"),
     (["cut", "a.mimi", "--from", "1:60"], r"--from: '1:60' is not a time such as 90, .*"),
     (["cut", "a.mimi", "--from", "1:2:3:4"], r"--from: '1:2:3:4' is not a time .*"),
     (["cut", "a.mimi", "--from", "-1"], r"--from: '-1' is not a time .*"),
