@@ -77,6 +77,7 @@ void add_plot(CLI::App& app, const CommonOptions& common, Command& chosen) {
   add_resampler(*command, options->source.resampler);
   add_window(*command, options->window);
   add_range(*command, options->range);
+  command->get_option("--to")->description("where to end (default: 10 s after --from)");
   command->final_callback([options, &common, &chosen] {
     check_range(options->range);
     check_plot_range(options->range);

@@ -62,8 +62,9 @@ void add_inputs(CLI::App& app, InputOptions& inputs) {
       app.add_option("--list", inputs.list, "file with an input in each line; - for stdin"))
       ->type_name("FILE");
   naming_something(
-      app.add_option("--include", inputs.include,
-                     "which files of folders, such as '*.flac' (default: by the suffixes of sound)"))
+      app.add_option(
+          "--include", inputs.include,
+          "which files of folders, such as '*.flac' (default: by the suffixes of sound)"))
       ->type_name("PATTERN")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
@@ -134,12 +135,14 @@ void add_verify(CLI::App& app, const CommonOptions& common, Command& chosen) {
   command->footer(kVerifyExamples);
   naming_something(command->add_option("DIR", options->dataset))->required();
   command->add_flag("--sources", options->sources, "check the source files' checksums too");
-  add_parsed(*command, "--resample", "SHARE", options->resample,
-             "encode a random share of the recordings again, such as 0.01, and compare bits",
-             parse_fraction);
+  CLI::Option* resample =
+      add_parsed(*command, "--resample", "SHARE", options->resample,
+                 "encode a random share of the recordings again, such as 0.01, and compare bits",
+                 parse_fraction);
   CLI::Option* seed =
       add_parsed(*command, "--seed", "N", options->seed,
                  "which recordings are chosen (default: others each time)", parse_seed);
+  seed->needs(resample);
   command->final_callback([options, seed, &common, &chosen] {
     if (seed->count() == 0) options->seed = std::random_device()();
     chosen = [options = *options, common] { return run_verify(options, common); };

@@ -75,7 +75,8 @@ void add_warm_up(CLI::App& app, std::optional<double>& seconds) {
   add_parsed(app, "--warm-up", "TIME", seconds,
              "how long before --from to begin (default: as long as the model remembers, for the "
              "bits of the whole)",
-             parse_checked_time);
+             parse_checked_time)
+      ->needs(app.get_option("--from"));
 }
 
 void check_range(const TimeRange& range) {
@@ -142,8 +143,7 @@ CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string&
 }
 
 CLI::Option* naming_something(CLI::Option* option) {
-  return option->check(
-      [](const std::string& text) { return text.empty() ? "names nothing" : ""; });
+  return option->check([](const std::string& text) { return text.empty() ? "names nothing" : ""; });
 }
 
 void add_output(CLI::App& app, OutputOptions& output, const std::string& description) {
