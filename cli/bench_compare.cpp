@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "cli/json_text.h"
+#include "cli/printable.h"
 #include "core/error.h"
 
 namespace mimi::cli {
@@ -61,8 +62,8 @@ std::vector<Figure> figures_of(const Json& report) {
 void require_same(const Json& before, const Json& now, const char* key, const std::string& path) {
   const Json old = before.value(key, Json()), current = now.value(key, Json());
   if (old == current) return;
-  throw Error(path + ": was measured with '" + key + "' " + old.dump() + ", this run with " +
-              current.dump());
+  throw Error(path + ": was measured with '" + key + "' " + printable_json(old) +
+              ", this run with " + printable_json(current));
 }
 
 }  // namespace
@@ -106,6 +107,17 @@ int count_fallen(const std::vector<ComparedFigure>& figures, double fall_percent
   return static_cast<int>(std::count_if(
       figures.begin(), figures.end(),
       [&](const ComparedFigure& figure) { return figure.ratio < 1 - fall_percent / 100; }));
+}
+
+std::vector<std::string> other_conditions(const Json& before, const Json& now) {
+  std::vector<std::string> lines;
+  for (const char* const key : {"cpu", "isa", "recording", "audio_seconds"}) {
+    const Json old = before.value(key, Json()), current = now.value(key, Json());
+    if (old == current) continue;
+    lines.push_back(std::string("'") + key + "' was " + printable_json(old) + ", and is " +
+                    printable_json(current) + " now");
+  }
+  return lines;
 }
 
 void print_comparison(const std::vector<ComparedFigure>& figures, double fall_percent) {

@@ -27,6 +27,10 @@ std::vector<ComparedFigure> compare_bench_json(const nlohmann::ordered_json& bef
 // The figures whose ratio lies below 1 by more than so many percent.
 int count_fallen(const std::vector<ComparedFigure>& figures, double fall_percent);
 
+// What else differs, so that the figures may differ for it: a line each.
+std::vector<std::string> other_conditions(const nlohmann::ordered_json& before,
+                                          const nlohmann::ordered_json& now);
+
 void print_comparison(const std::vector<ComparedFigure>& figures, double fall_percent);
 nlohmann::ordered_json comparison_json(const std::vector<ComparedFigure>& figures);
 

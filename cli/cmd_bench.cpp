@@ -11,7 +11,10 @@
 #include "cli/bench_compare.h"
 #include "cli/bench_kernels.h"
 #include "cli/commands.h"
+#include "cli/jobs.h"
 #include "cli/machine_limits.h"
+#include "cli/option_parsers.h"
+#include "cli/printable.h"
 #include "kernels/cpu.h"
 
 namespace mimi::cli {
@@ -177,8 +180,9 @@ void print_table(const Report& report) {
   const BenchFigures& figures = report.figures;
   std::printf("mimi %s, %s, %s\n", MIMI_VERSION, kernels::cpu_name().c_str(), report.isa.c_str());
   std::printf("model %s, %.1f M parameters, %d levels; %.1f s of %s; %d runs\n\n",
-              report.model.name.c_str(), static_cast<double>(report.model.parameters) / 1e6,
-              report.levels, report.audio_seconds, report.recording.c_str(), report.runs);
+              printable(report.model.name).c_str(),
+              static_cast<double>(report.model.parameters) / 1e6, report.levels,
+              report.audio_seconds, printable(report.recording).c_str(), report.runs);
   for (const PeakFigures& peak : figures.peaks) {
     std::printf(
         "multiply-add peak, %s, threads %d: %.1f GFLOP/s, %.1f FLOP per cycle at %.2f GHz\n",
@@ -228,6 +232,12 @@ void measure_dtype(const BenchOptions& options, const CommonOptions& common,
   const std::vector<float> samples = options.input.empty()
                                          ? synthesize_voice(rate_hz, options.seconds)
                                          : read_recording(options.input, rate_hz, options.seconds);
+  const int frame_samples = report.model.frame_samples;
+  if (samples.size() < static_cast<std::size_t>(frame_samples)) {
+    throw Error(report.recording + ": has " + std::to_string(samples.size()) + " samples at " +
+                std::to_string(rate_hz) + " Hz, fewer than a frame of " +
+                std::to_string(frame_samples));
+  }
   report.audio_seconds = static_cast<double>(samples.size()) / rate_hz;
   BenchPlan plan = {.levels = report.levels,
                     .streams = options.streams,
@@ -282,14 +292,21 @@ int run_bench(const BenchOptions& options, const CommonOptions& common) {
   std::vector<ComparedFigure> compared;
   if (!options.compare.empty()) {
     compared = compare_bench_json(before, now, options.compare);
+    if (!common.quiet) {
+      for (const std::string& line : other_conditions(before, now)) {
+        report(options.compare + ": " + line);
+      }
+    }
     now["comparison"] = comparison_json(compared);
     if (!options.json) print_comparison(compared, options.fall_percent);
   }
-  if (options.json) std::printf("%s\n", now.dump(1).c_str());
+  if (options.json) std::printf("%s\n", printable_json(now, 1).c_str());
   const int fallen = count_fallen(compared, options.fall_percent);
   if (fallen == 0) return kExitDone;
-  std::fprintf(stderr, "mimi: %s: %d of %zu figures fell by more than %g %%\n",
-               options.compare.c_str(), fallen, compared.size(), options.fall_percent);
+  char text[80];
+  std::snprintf(text, sizeof text, ": %d of %zu figures fell by more than %g %%", fallen,
+                compared.size(), options.fall_percent);
+  report(options.compare + text);
   return kExitFallen;
 }
 
@@ -306,7 +323,7 @@ void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App* command = app.add_subcommand("bench", "Measure the codec's speed on this machine.");
   command->footer(kExamples);
-  command->add_option("IN", options->input);
+  naming_something(command->add_option("IN", options->input));
   command->add_flag("--json", options->json, "print one JSON object instead of a table");
   add_count(*command, "--seconds", options->seconds, 3600,
             "seconds of audio in a run, at most those of IN (default 30)");
@@ -322,11 +339,8 @@ void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen) {
       ->excludes(command->get_option("--levels"))
       ->excludes(command->get_option("--streams"));
   CLI::Option* compare =
-      command
-          ->add_option(
-              "--compare", options->compare,
-              "set the figures beside those of an earlier --json; exit code 3 when one fell")
-          ->type_name("JSON");
+      add_path(*command, "--compare", "JSON", options->compare,
+               "set the figures beside those of an earlier --json; exit code 3 when one fell");
   command
       ->add_option("--fall", options->fall_percent,
                    "by how much a figure may fall, in percent (default 10)")

@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/named_error.h"
+#include "cli/option_parsers.h"
 #include "cli/output_file.h"
 #include "core/config.h"
 #include "core/model_conversion.h"
@@ -34,41 +35,49 @@ Dtype wanted_dtype(const CommonOptions& common) {
   throw UsageError("convert-model needs --dtype bf16 or --dtype int8");
 }
 
+// The original is worth more than what is made of it.
+void refuse_same_file(const std::string& input, const std::string& output) {
+  const std::string source = std::filesystem::is_directory(input) ? find_checkpoint(input) : input;
+  std::error_code error;  // where there is no output yet
+  if (std::filesystem::equivalent(source, output, error)) {
+    throw UsageError(output + ": is the model to convert: give another folder");
+  }
+}
+
+// Until there is another, the folder is no model, so that nobody takes new weights for old ones.
+void remove_config(const std::string& path) {
+  std::error_code error;
+  std::filesystem::remove(path, error);
+  if (error) throw NamedError(path, "cannot be removed: " + error.message());
+}
+
 void make_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) throw NamedError(path, "cannot make the folder: " + error.message());
 }
 
-void write_weights(const Checkpoint& checkpoint, Dtype dtype, OutputFile& file) {
-  convert_model(checkpoint, dtype, [&](std::span<const std::uint8_t> bytes) { file.write(bytes); });
-}
-
-template <typename Write>
-void write_file(const std::string& path, bool force, Write write) {
-  OutputFile file(path, force);
-  write(file);
-  file.commit();
-}
-
 int run_convert_model(const ConvertModelOptions& options, const CommonOptions& common) {
   const Dtype dtype = wanted_dtype(common);
-  const Checkpoint checkpoint = Checkpoint::open(resolve_model(options.input));
+  const std::string input = resolve_model(options.input);
+  const std::string weights_path = std::filesystem::path(options.output) / "model.safetensors";
+  const std::string config_path = std::filesystem::path(options.output) / "config.json";
+  refuse_same_file(input, weights_path);
+  const Checkpoint checkpoint = Checkpoint::open(input);
   make_folder(options.output);
-  const auto place = [&](const char* file) {
-    return (std::filesystem::path(options.output) / file).string();
-  };
-  const std::string config = place("config.json");
-  if (!options.force && std::filesystem::exists(config)) {
-    throw NamedError(config, "already exists; -f overwrites it");
+  std::error_code error;  // making the file will tell
+  if (!options.force && std::filesystem::exists(config_path, error)) {
+    throw NamedError(config_path, "already exists; -f overwrites it");
   }
-  write_file(place("model.safetensors"), options.force,
-             [&](OutputFile& file) { write_weights(checkpoint, dtype, file); });
-  // Last, since a folder without it is no model.
-  write_file(config, options.force, [&](OutputFile& file) {
-    const std::string json = config_json(checkpoint.config());
-    file.write({reinterpret_cast<const std::uint8_t*>(json.data()), json.size()});
-  });
+  OutputFile weights(weights_path, options.force);
+  convert_model(checkpoint, dtype,
+                [&](std::span<const std::uint8_t> bytes) { weights.write(bytes); });
+  const std::string json = config_json(checkpoint.config());
+  remove_config(config_path);
+  weights.commit();
+  OutputFile config(config_path, options.force);
+  config.write({reinterpret_cast<const std::uint8_t*>(json.data()), json.size()});
+  config.commit();
   return kExitDone;
 }
 
@@ -79,8 +88,8 @@ void add_convert_model(CLI::App& app, const CommonOptions& common, Command& chos
   CLI::App* command =
       app.add_subcommand("convert-model", "Write a model's weights in bf16 or int8.");
   command->footer(kExamples);
-  command->add_option("IN", options->input, "as for --model")->required();
-  command->add_option("OUT", options->output, "folder to make")->required();
+  naming_something(command->add_option("IN", options->input, "as for --model"))->required();
+  naming_something(command->add_option("OUT", options->output, "folder to make"))->required();
   command->add_flag("-f,--force", options->force, "replace what OUT has");
   command->final_callback([options, &common, &chosen] {
     chosen = [options = *options, common] { return run_convert_model(options, common); };

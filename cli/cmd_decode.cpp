@@ -15,6 +15,7 @@
 #include "cli/commands.h"
 #include "cli/jobs.h"
 #include "cli/named_error.h"
+#include "cli/printable.h"
 #include "cli/progress.h"
 #include "cli/token_input.h"
 #include "core/token_edit.h"
@@ -23,9 +24,7 @@ namespace mimi::cli {
 namespace {
 
 std::string named(const std::string& model, std::uint32_t fingerprint) {
-  char hex[16];
-  std::snprintf(hex, sizeof hex, "%08x", fingerprint);
-  return "'" + model + "' (fingerprint " + hex + ")";
+  return "'" + model + "' (fingerprint " + hex_text(fingerprint) + ")";
 }
 
 void check_model(const TokenInput& input, const ModelInfo& model) {
@@ -88,6 +87,7 @@ class FileDecoder {
         progress_(progress_options(common)) {
     from_ = sample_at(options.range.from_s.value_or(0), header_.sample_rate_hz);
     if (options.range.to_s) to_ = sample_at(*options.range.to_s, header_.sample_rate_hz);
+    if (to_ && *to_ <= from_) throw NamedError(input_.name(), "the part is empty");
   }
 
   void run() {

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -41,6 +42,22 @@ struct Recording {
   Json json;
   std::string made;  // the line about it
 };
+
+// Whether the line says all that a recording is made from.
+bool describes_codes(const Json& json) {
+  if (json.is_discarded()) return false;
+  const auto is_there = [&json](const char* key, bool (Json::*is)() const noexcept) {
+    const auto member = json.find(key);
+    return member != json.end() && ((*member).*is)();
+  };
+  for (const char* const key : {"id", "output", "codes_crc32c"}) {
+    if (!is_there(key, &Json::is_string)) return false;
+  }
+  for (const char* const key : {"frames", "samples", "source_samples", "source_rate"}) {
+    if (!is_there(key, &Json::is_number_unsigned)) return false;
+  }
+  return json.at("source_rate") > 0 && json.at("source_rate") <= std::numeric_limits<int>::max();
+}
 
 std::string sample_format_name(const DetokenizeOptions& options) {
   if (options.form == Form::kOgg) return "vorbis";
@@ -119,7 +136,7 @@ class Detokenizing {
     for (std::uint64_t row = first; row < first + settings_.rows_of(shard); ++row) {
       const bool is_there = lines.next(line);
       Json json = parse_row_line(line);
-      if (!is_there || json.is_discarded() || !json.contains("frames")) {
+      if (!is_there || !describes_codes(json)) {
         throw NamedError(lines.name(),
                          "line " + std::to_string(row + 1) + " is missing or damaged");
       }
@@ -296,8 +313,9 @@ int dry_run(const Workspace& sound, const DatasetSettings& settings, const Datas
       "of this call's %llu shards %llu are finished\n",
       static_cast<unsigned long long>(settings.rows), dataset.counts->seconds / 3600,
       static_cast<unsigned long long>(settings.shards()),
-      std::string(form_name(settings.form)).c_str(), settings.rate_hz, sound.out().c_str(),
-      static_cast<unsigned long long>(shards), static_cast<unsigned long long>(finished));
+      std::string(form_name(settings.form)).c_str(), settings.rate_hz,
+      printable(sound.out()).c_str(), static_cast<unsigned long long>(shards),
+      static_cast<unsigned long long>(finished));
   return kExitDone;
 }
 

@@ -3,9 +3,11 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <limits>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "cli/audio_input.h"
@@ -21,6 +23,8 @@
 
 namespace mimi::cli {
 namespace {
+
+namespace fs = std::filesystem;
 
 // Whoever reads a pipe should not wait for a block to fill.
 int block_frames(const EncodeOptions& options, const OutputFile& file) {
@@ -79,7 +83,11 @@ class FileEncoder {
             {.name = input_.name(), .total_s = input_.source_seconds(), .quiet = common.quiet}),
         codes_to_drop_(static_cast<std::size_t>((part_.first_frame - part_.begin_frame) *
                                                 options.levels * input_.streams())),
-        tokens_(token_sink(file_), header(model, options), block_frames(options, file_)) {}
+        tokens_(token_sink(file_), header(model, options), block_frames(options, file_)) {
+    if (part_.to && *part_.to <= part_.from) {
+      throw NamedError(input_.name(), "the part is empty");
+    }
+  }
 
   void run() {
     encoders_.reset(part_.begin_frame);
@@ -170,11 +178,25 @@ class FileEncoder {
   std::int64_t samples_read_ = 0;     // of one stream
 };
 
+// Before any work: what was sent down a pipe is gone.
+void check_verifiable(const std::vector<Job>& jobs) {
+  for (const Job& job : jobs) {
+    std::error_code error;
+    const fs::file_type type = fs::status(job.output, error).type();
+    const bool is_stream = job.output == "-" || type == fs::file_type::fifo ||
+                           type == fs::file_type::character || type == fs::file_type::socket;
+    if (!is_stream) continue;
+    throw UsageError((job.output == "-" ? "standard output" : job.output) +
+                     ": --verify reads back what was written, and needs a file: give -o FILE");
+  }
+}
+
 }  // namespace
 
 int run_encode(const EncodeOptions& options, const CommonOptions& common) {
   refuse_outputs(options.inputs, {".mimi"});
   const std::vector<Job> jobs = plan_jobs(options.inputs, options.output, ".mimi");
+  if (options.verify) check_verifiable(jobs);
   const Model model = open_model(common, encoding(ModelUse::kEncode, options.levels));
   EncodeOptions resolved = options;
   resolved.levels = encoded_levels(options.levels, model);

@@ -81,7 +81,7 @@ void add_eval(CLI::App& app, const CommonOptions& common, Command& chosen) {
   CLI::App* command =
       app.add_subcommand("eval", "Measure how far decoded recordings are from the originals.");
   command->footer(kExamples);
-  command->add_option("IN", options->inputs)->required();
+  naming_something(command->add_option("IN", options->inputs))->required();
   add_parsed(*command, "-l,--levels", "LIST", options->levels,
              "numbers of levels to decode, such as 1,4,8 (default: 1, 2, 4 ... all)", parse_counts);
   add_parsed(*command, "--channels", "WHICH", options->source.channels,

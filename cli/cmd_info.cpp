@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/jobs.h"
 #include "cli/named_error.h"
+#include "cli/printable.h"
 #include "cli/token_input.h"
 
 namespace mimi::cli {
@@ -17,12 +18,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kTokenFileVersion = 1;  // the only one that TokenReader reads
-
-std::string hex(std::uint32_t value) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%08x", value);
-  return text;
-}
 
 double seconds(const TokenFileInfo& info) {
   return static_cast<double>(info.totals.samples) / info.header.sample_rate_hz;
@@ -62,8 +57,8 @@ Json list(const std::vector<T>& items) {
 Json to_json(const std::string& name, const TokenFileInfo& info) {
   const TokenHeader& header = info.header;
   const TokenTotals& totals = info.totals;
-  Json text = Json::object();
-  for (const auto& [key, value] : header.text) text[key] = value;
+  Json text = Json::array();  // a key may be there often
+  for (const auto& [key, value] : header.text) text.push_back({key, value});
   return {{"file", name},
           {"version", kTokenFileVersion},
           {"bytes", info.bytes},
@@ -84,9 +79,9 @@ Json to_json(const std::string& name, const TokenFileInfo& info) {
           {"blocks", totals.blocks},
           {"largest_block_frames", info.largest_block_frames},
           {"lost_frames", totals.lost_frames},
-          {"codes_crc", hex(totals.codes_crc)},
+          {"codes_crc", hex_text(totals.codes_crc)},
           {"model", header.model_name},
-          {"fingerprint", hex(header.model_fingerprint)},
+          {"fingerprint", hex_text(header.model_fingerprint)},
           {"window", window_name(header.window)},
           {"dtype", token_dtype_name(header.dtype)},
           {"arithmetic", header.arithmetic},
@@ -106,7 +101,7 @@ std::string counted(std::uint64_t count, const std::string& thing) {
 }
 
 void line(const char* label, const std::string& text) {
-  std::printf("  %-10s %s\n", label, text.c_str());
+  std::printf("  %-10s %s\n", label, printable(text).c_str());
 }
 
 std::string source_text(const TokenFileInfo& info) {
@@ -120,7 +115,7 @@ std::string source_text(const TokenFileInfo& info) {
 void print(const std::string& name, const TokenFileInfo& info) {
   const TokenHeader& header = info.header;
   const TokenTotals& totals = info.totals;
-  std::printf("%s\n", name.c_str());
+  std::printf("%s\n", printable(name).c_str());
   line("file", "version " + std::to_string(kTokenFileVersion) + ", " + counted(info.bytes, "byte") +
                    ", every checksum right");
   line("sound", number(seconds(info), 2) + " s, " + counted(totals.samples, "sample") + " at " +
@@ -131,11 +126,11 @@ void print(const std::string& name, const TokenFileInfo& info) {
                     std::to_string(header.codebook_size) + " entries (" +
                     std::to_string(header.code_bits()) + " bits), " +
                     number(kilobits_per_second(header), 3) + " kbps, CRC-32C " +
-                    hex(totals.codes_crc));
+                    hex_text(totals.codes_crc));
   line("frames", std::to_string(totals.frames) + " of " + std::to_string(header.frame_samples) +
                      " samples, in " + counted(totals.blocks, "block") + " of up to " +
                      std::to_string(info.largest_block_frames));
-  line("model", header.model_name + ", fingerprint " + hex(header.model_fingerprint));
+  line("model", header.model_name + ", fingerprint " + hex_text(header.model_fingerprint));
   line("window", std::string(window_name(header.window)));
   line("arithmetic", std::string(token_dtype_name(header.dtype)) + ", number " +
                          std::to_string(header.arithmetic));
@@ -164,9 +159,7 @@ int run_info(const InfoOptions& options) {
     const TokenFileInfo info =
         naming(bytes.name(), [&] { return read_token_info(token_source(bytes)); });
     if (options.json) {
-      std::printf(
-          "%s\n",
-          to_json(bytes.name(), info).dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+      std::printf("%s\n", printable_json(to_json(bytes.name(), info)).c_str());
     } else {
       print(bytes.name(), info);
     }

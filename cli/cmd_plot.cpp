@@ -66,7 +66,7 @@ void add_plot(CLI::App& app, const CommonOptions& common, Command& chosen) {
   auto options = std::make_shared<PlotOptions>();
   CLI::App* command = app.add_subcommand("plot", "Draw what the codec makes of recordings.");
   command->footer(kExamples);
-  command->add_option("IN", options->inputs)->required();
+  naming_something(command->add_option("IN", options->inputs))->required();
   add_output(*command, options->output,
              "picture, .png or .svg (default: IN with the suffix .png; - for stdin's)");
   add_out_dir(*command, options->output);
@@ -77,6 +77,7 @@ void add_plot(CLI::App& app, const CommonOptions& common, Command& chosen) {
   add_resampler(*command, options->source.resampler);
   add_window(*command, options->window);
   add_range(*command, options->range);
+  command->get_option("--to")->description("where to end (default: 10 s after --from)");
   command->final_callback([options, &common, &chosen] {
     check_range(options->range);
     check_plot_range(options->range);

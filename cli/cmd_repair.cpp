@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/jobs.h"
 #include "cli/named_error.h"
+#include "cli/printable.h"
 #include "cli/token_output.h"
 #include "core/token_rescue.h"
 
@@ -45,8 +46,8 @@ void print(const std::string& name, const std::string& output, const TokenRescue
     blocks += gap.blocks;
     frames += gap.frames;
   }
-  std::fprintf(stderr, "%s: %s saved in %s, %s lost\n", name.c_str(),
-               counted(rescue.saved_blocks, "block").c_str(), output.c_str(),
+  std::fprintf(stderr, "%s: %s saved in %s, %s lost\n", printable(name).c_str(),
+               counted(rescue.saved_blocks, "block").c_str(), printable(output).c_str(),
                blocks == 0
                    ? "none"
                    : (std::to_string(blocks) + " with " + counted(frames, "frame")).c_str());

@@ -15,6 +15,7 @@
 #include "cli/jobs.h"
 #include "cli/named_error.h"
 #include "cli/plot/plotter.h"
+#include "cli/printable.h"
 #include "cli/progress.h"
 
 namespace mimi::cli {
@@ -131,9 +132,9 @@ int run_roundtrip(const RoundtripOptions& options, const CommonOptions& common) 
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     report_clipped(job.output, roundtrip.clipped(), common);
     if (common.quiet) return;
-    std::fprintf(stderr, "%s: %.2f s, %d levels, %.2f kbps, %.1f x real time\n", job.output.c_str(),
-                 roundtrip.seconds(), resolved.levels, roundtrip.kilobits_per_second(),
-                 roundtrip.seconds() / elapsed.count());
+    std::fprintf(stderr, "%s: %.2f s, %d levels, %.2f kbps, %.1f x real time\n",
+                 printable(job.output).c_str(), roundtrip.seconds(), resolved.levels,
+                 roundtrip.kilobits_per_second(), roundtrip.seconds() / elapsed.count());
   });
 }
 

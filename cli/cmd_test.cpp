@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/jobs.h"
 #include "cli/named_error.h"
+#include "cli/printable.h"
 #include "cli/token_input.h"
 
 namespace mimi::cli {
@@ -26,7 +27,7 @@ int run_test(const TestOptions& options, const CommonOptions& common) {
     const TokenFileInfo info =
         naming(bytes.name(), [&] { return read_token_info(token_source(bytes)); });
     if (common.quiet) return;
-    std::printf("%s: ok, %.2f s, %u frames%s\n", bytes.name().c_str(),
+    std::printf("%s: ok, %.2f s, %u frames%s\n", printable(bytes.name()).c_str(),
                 static_cast<double>(info.totals.samples) / info.header.sample_rate_hz,
                 info.totals.frames, lost_text(info.totals).c_str());
   });

@@ -14,7 +14,9 @@
 #include "cli/dataset/tokenize.h"
 #include "cli/jobs.h"
 #include "cli/named_error.h"
+#include "core/quote.h"
 #include "core/token_file.h"
+#include "core/utf8.h"
 
 namespace mimi::cli {
 namespace {
@@ -27,6 +29,7 @@ constexpr auto kSyncInterval = 5s;
 DatasetSettings make_settings(const Model& model, const Plan& plan, const std::string& writer,
                               const TokenizeOptions& options) {
   const ModelInfo& info = model.info();
+  if (!is_utf8(info.name)) throw Error("model name " + quote(info.name) + " is not UTF-8");
   return {.program = std::string("mimi ") + MIMI_VERSION,
           .form = options.form,
           .shard_size = static_cast<std::uint64_t>(options.shard_size),
@@ -139,9 +142,10 @@ int dry_run(const Plan& plan, const Workspace& workspace, const DatasetSettings&
       static_cast<unsigned long long>(plan.rows()),
       static_cast<long long>(plan.counts().passed_over),
       static_cast<unsigned long long>(settings.shards()),
-      std::string(form_name(settings.form)).c_str(), settings.levels, workspace.out().c_str(),
-      static_cast<unsigned long long>(shards), static_cast<unsigned long long>(finished),
-      static_cast<unsigned long long>(rows), seconds / 3600);
+      std::string(form_name(settings.form)).c_str(), settings.levels,
+      printable(workspace.out()).c_str(), static_cast<unsigned long long>(shards),
+      static_cast<unsigned long long>(finished), static_cast<unsigned long long>(rows),
+      seconds / 3600);
   return kExitDone;
 }
 

@@ -56,23 +56,20 @@ std::uint64_t parse_seed(const std::string& text) {
   throw CLI::ValidationError("'" + text + "' is not a number from 0");
 }
 
-ChannelChoice parse_one_channel(const std::string& text) {
-  if (text != "keep") return parse_channels(text);
-  throw CLI::ValidationError(
-      "a row has one channel: 'keep' is not possible, but a manifest may name each on its own");
-}
-
 void add_inputs(CLI::App& app, InputOptions& inputs) {
-  app.add_option("IN", inputs.inputs);
-  app.add_option("--list", inputs.list, "file with an input in each line; - for stdin")
+  naming_something(app.add_option("IN", inputs.inputs));
+  naming_something(
+      app.add_option("--list", inputs.list, "file with an input in each line; - for stdin"))
       ->type_name("FILE");
-  app.add_option("--include", inputs.include,
-                 "which files of folders, such as '*.flac' (default: by the suffixes of sound)")
+  naming_something(
+      app.add_option(
+          "--include", inputs.include,
+          "which files of folders, such as '*.flac' (default: by the suffixes of sound)"))
       ->type_name("PATTERN")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->allow_extra_args(false);
-  app.add_option("--root", inputs.root,
-                 "where relative paths of a manifest begin (default: its folder)")
+  naming_something(app.add_option("--root", inputs.root,
+                                  "where relative paths of a manifest begin (default: its folder)"))
       ->type_name("DIR");
 }
 
@@ -117,7 +114,7 @@ void add_merge(CLI::App& app, const CommonOptions& common, Command& chosen) {
   CLI::App* command =
       app.add_subcommand("merge", "Make a dataset whole once all shares of its shards are done.");
   command->footer(kMergeExamples);
-  command->add_option("DIR", options->dataset)->required();
+  naming_something(command->add_option("DIR", options->dataset))->required();
   command->final_callback([options, &common, &chosen] {
     chosen = [options = *options, common] { return run_merge(options, common); };
   });
@@ -136,14 +133,16 @@ void add_verify(CLI::App& app, const CommonOptions& common, Command& chosen) {
   auto options = std::make_shared<VerifyOptions>();
   CLI::App* command = app.add_subcommand("verify", "Check that a dataset is what it says.");
   command->footer(kVerifyExamples);
-  command->add_option("DIR", options->dataset)->required();
+  naming_something(command->add_option("DIR", options->dataset))->required();
   command->add_flag("--sources", options->sources, "check the source files' checksums too");
-  add_parsed(*command, "--resample", "SHARE", options->resample,
-             "encode a random share of the recordings again, such as 0.01, and compare bits",
-             parse_fraction);
+  CLI::Option* resample =
+      add_parsed(*command, "--resample", "SHARE", options->resample,
+                 "encode a random share of the recordings again, such as 0.01, and compare bits",
+                 parse_fraction);
   CLI::Option* seed =
       add_parsed(*command, "--seed", "N", options->seed,
                  "which recordings are chosen (default: others each time)", parse_seed);
+  seed->needs(resample);
   command->final_callback([options, seed, &common, &chosen] {
     if (seed->count() == 0) options->seed = std::random_device()();
     chosen = [options = *options, common] { return run_verify(options, common); };
@@ -154,7 +153,7 @@ void add_detokenize(CLI::App& app, const CommonOptions& common, Command& chosen)
   auto options = std::make_shared<DetokenizeOptions>();
   CLI::App* command = app.add_subcommand("detokenize", "Turn a dataset back into recordings.");
   command->footer(kDetokenizeExamples);
-  command->add_option("DIR", options->dataset)->required();
+  naming_something(command->add_option("DIR", options->dataset))->required();
   add_path(*command, "--out", "DIR", options->out, "folder for the recordings")->required();
   add_parsed(*command, "--as", "FORM", options->form, "wav (default), flac or ogg",
              parse_sound_form);

@@ -46,6 +46,10 @@ std::string usage(const CLI::App& app) {
     const std::string name = option->get_name(true) + many;
     text += " " + (option->get_required() ? name : "[" + name + "]");
   }
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->get_required() || option->get_positional()) continue;
+    text += " --" + option->get_lnames().front() + " " + option->get_type_name();
+  }
   return text + " [options]\n";
 }
 

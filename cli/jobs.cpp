@@ -8,6 +8,7 @@
 #include <set>
 #include <system_error>
 
+#include "cli/printable.h"
 #include "core/error.h"
 
 namespace mimi::cli {
@@ -106,11 +107,7 @@ void report_clipped(const std::string& output, std::int64_t samples, const Commo
 }
 
 void report(const std::string& text) {
-  std::string line = "mimi: " + text;
-  for (char& c : line) {
-    if (c == '\n' || c == '\r' || c == '\x1b') c = '?';
-  }
-  std::fprintf(stderr, "%s\n", line.c_str());
+  std::fprintf(stderr, "mimi: %s\n", printable(text).c_str());
 }
 
 }  // namespace mimi::cli

@@ -1,5 +1,8 @@
 #include "cli/json_text.h"
 
+#include <set>
+#include <vector>
+
 namespace mimi::cli {
 namespace {
 
@@ -8,13 +11,19 @@ constexpr int kMostLevels = 64;
 }  // namespace
 
 Json parse_json(std::string_view text) {
-  bool too_deep = false;
-  const auto keep = [&too_deep](int depth, Json::parse_event_t, const Json&) {
-    if (depth > kMostLevels) too_deep = true;
-    return !too_deep;
+  using Event = Json::parse_event_t;
+  bool refused = false;
+  std::vector<std::set<std::string>> keys;  // of each object that is open
+  const auto keep = [&](int depth, Event event, const Json& value) {
+    if (refused) return false;
+    if (event == Event::object_start) keys.emplace_back();
+    if (event == Event::object_end) keys.pop_back();
+    refused = depth > kMostLevels ||
+              (event == Event::key && !keys.back().insert(value.get<std::string>()).second);
+    return !refused;
   };
   Json json = Json::parse(text, keep, /*allow_exceptions=*/false);
-  if (too_deep) return Json(Json::value_t::discarded);
+  if (refused) return Json(Json::value_t::discarded);
   return json;
 }
 

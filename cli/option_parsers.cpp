@@ -75,7 +75,8 @@ void add_warm_up(CLI::App& app, std::optional<double>& seconds) {
   add_parsed(app, "--warm-up", "TIME", seconds,
              "how long before --from to begin (default: as long as the model remembers, for the "
              "bits of the whole)",
-             parse_checked_time);
+             parse_checked_time)
+      ->needs(app.get_option("--from"));
 }
 
 void check_range(const TimeRange& range) {
@@ -138,8 +139,11 @@ CLI::Option* add_resampler(CLI::App& app, ResamplerQuality& quality) {
 
 CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string& metavar,
                       std::string& path, const std::string& description) {
-  const auto refusal = [](const std::string& text) { return text.empty() ? "names nothing" : ""; };
-  return app.add_option(name, path, description)->type_name(metavar)->check(refusal);
+  return naming_something(app.add_option(name, path, description)->type_name(metavar));
+}
+
+CLI::Option* naming_something(CLI::Option* option) {
+  return option->check([](const std::string& text) { return text.empty() ? "names nothing" : ""; });
 }
 
 void add_output(CLI::App& app, OutputOptions& output, const std::string& description) {

@@ -61,6 +61,8 @@ CLI::Option* add_resampler(CLI::App& app, ResamplerQuality& quality);
 // A path, or what stands for one: empty, it would be the same as not given.
 CLI::Option* add_path(CLI::App& app, const std::string& name, const std::string& metavar,
                       std::string& path, const std::string& description);
+// Refuses an empty text, of each where the option takes several.
+CLI::Option* naming_something(CLI::Option* option);
 // -o and -f.
 void add_output(CLI::App& app, OutputOptions& output, const std::string& description);
 void add_out_dir(CLI::App& app, OutputOptions& output);

@@ -66,8 +66,7 @@ void add_common(CLI::App& app, CommonOptions& common) {
                                   {"int8", DtypeChoice::kInt8},
                                   {"auto", DtypeChoice::kAuto},
                                   {"all", DtypeChoice::kAll}}));
-  app.add_option("--isa", common.isa, "instruction set (default: MIMI_ISA, else the best)")
-      ->type_name("ISA");
+  add_path(app, "--isa", "ISA", common.isa, "instruction set (default: MIMI_ISA, else the best)");
   app.add_flag("-q,--quiet", common.quiet, "print errors only");
 }
 
@@ -83,7 +82,7 @@ void add_encode(CLI::App& app, Parsed& parsed) {
   EncodeOptions& options = parsed.encode;
   CLI::App* command = app.add_subcommand("encode", "Turn recordings into tokens.");
   command->footer(kEncodeExamples);
-  command->add_option("IN", options.inputs)->required();
+  naming_something(command->add_option("IN", options.inputs))->required();
   add_output(*command, options.output, "output (default: IN with the suffix .mimi; - for stdin's)");
   add_out_dir(*command, options.output);
   add_number(*command, "-l,--levels", options.levels, 1, kMostLevels,
@@ -132,7 +131,7 @@ void add_decode(CLI::App& app, Parsed& parsed) {
   DecodeOptions& options = parsed.decode;
   CLI::App* command = app.add_subcommand("decode", "Turn tokens into sound.");
   command->footer(kDecodeExamples);
-  command->add_option("IN", options.inputs)->required();
+  naming_something(command->add_option("IN", options.inputs))->required();
   add_output(*command, options.output, "output (default: IN with the suffix .wav; - for stdin's)");
   add_out_dir(*command, options.output);
   add_parsed(*command, "-l,--levels", "WHICH", options.levels,
@@ -159,8 +158,8 @@ void add_roundtrip(CLI::App& app, Parsed& parsed) {
   CLI::App* command =
       app.add_subcommand("roundtrip", "Encode and decode, to hear what the codec does.");
   command->footer(kRoundtripExamples);
-  command->add_option("IN", options.input)->required();
-  CLI::Option* second = command->add_option("OUT", options.output.path);
+  naming_something(command->add_option("IN", options.input))->required();
+  CLI::Option* second = naming_something(command->add_option("OUT", options.output.path));
   add_output(*command, options.output,
              "output (default: IN with the suffix .mimi.wav; - for stdin's)");
   second->excludes(command->get_option("--output"));
@@ -173,10 +172,8 @@ void add_roundtrip(CLI::App& app, Parsed& parsed) {
   command->get_option("--raw-channels")->needs(raw);
   add_resampler(*command, options.source.resampler);
   add_window(*command, options.window);
-  command
-      ->add_option("--plot", options.plot,
-                   "draw the first 10 seconds, as plot does, into this .png or .svg")
-      ->type_name("FILE");
+  add_path(*command, "--plot", "FILE", options.plot,
+           "draw the first 10 seconds, as plot does, into this .png or .svg");
   command->final_callback([&parsed, command] {
     RoundtripOptions& given = parsed.roundtrip;
     finish_sink(*command, given.sink);
@@ -194,7 +191,7 @@ void add_info(CLI::App& app, Parsed& parsed) {
   CLI::App* command =
       app.add_subcommand("info", "Print what token files say of themselves and verify them.");
   command->footer(kInfoExamples);
-  command->add_option("IN", parsed.info.inputs)->required();
+  naming_something(command->add_option("IN", parsed.info.inputs))->required();
   command->add_flag("--json", parsed.info.json, "one JSON object per file, each on its own line");
   command->final_callback(
       [&parsed] { parsed.chosen = [options = parsed.info] { return run_info(options); }; });

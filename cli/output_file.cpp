@@ -24,12 +24,17 @@ constexpr std::size_t kBufferBytes = 1 << 16;
 // to nothing.
 std::string follow_links(const std::string& path) {
   fs::path place = path;
-  for (int links = 0; fs::is_symlink(fs::symlink_status(place)); ++links) {
+  std::error_code error;
+  for (int links = 0;; ++links) {
+    const fs::file_status status = fs::symlink_status(place, error);
+    if (status.type() == fs::file_type::none) break;
+    if (!fs::is_symlink(status)) return place;
     if (links == 40) throw NamedError(path, std::strerror(ELOOP));
-    const fs::path target = fs::read_symlink(place);
+    const fs::path target = fs::read_symlink(place, error);
+    if (error) break;
     place = target.is_absolute() ? target : place.parent_path() / target;
   }
-  return place;
+  throw NamedError(path, "cannot be examined: " + error.message());
 }
 
 }  // namespace
@@ -53,22 +58,29 @@ OutputFile::OutputFile(const std::string& path, bool force, OnSignal on_signal)
       throw NamedError(name_, std::string("cannot open for writing: ") + std::strerror(errno));
     return;
   }
-  open_beside(follow_links(path));
+  constexpr mode_t kAccess = S_IRWXU | S_IRWXG | S_IRWXO;
+  open_beside(follow_links(path), exists ? std::optional(status.st_mode & kAccess) : std::nullopt);
 }
 
 OutputFile::~OutputFile() = default;
 
-void OutputFile::open_beside(const std::string& place) {
+void OutputFile::open_beside(const std::string& place, std::optional<mode_t> mode) {
   place_ = place;
   const fs::path directory = fs::path(place).parent_path();
   const std::string prefix = ".mimi-" + std::to_string(getpid()) + "-";
   for (int attempt = 0;; ++attempt) {
     const fs::path temporary = directory / (prefix + std::to_string(attempt) + ".part");
-    if (fs::exists(fs::symlink_status(temporary))) continue;
+    std::error_code ignored;  // open() will tell
+    if (fs::exists(fs::symlink_status(temporary, ignored))) continue;
     // Named before it is made, so that a signal between the two finds it.
     unfinished_ = std::make_unique<UnfinishedFile>(temporary.string(), on_signal_);
-    owned_ = UniqueFd(open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    owned_ = UniqueFd(
+        open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode.value_or(0666)));
     fd_ = owned_.get();
+    // What it replaces may have had more than the umask leaves.
+    if (fd_ >= 0 && mode && fchmod(fd_, *mode) != 0) {
+      throw NamedError(name_, std::string("cannot have its mode again: ") + std::strerror(errno));
+    }
     if (fd_ >= 0) return;
     const int error = errno;
     if (error == EEXIST) unfinished_->keep();  // another's

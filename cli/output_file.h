@@ -1,9 +1,12 @@
 // A file that appears whole or not at all.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,7 +22,8 @@ namespace mimi::cli {
 // mimi::Error with the file's name and the system's reason.
 class OutputFile {
  public:
-  // Refuses to replace a regular file unless `force`. Symbolic links are followed.
+  // Refuses to replace a regular file unless `force`, and leaves the new one the permissions of the
+  // old. Symbolic links are followed.
   OutputFile(const std::string& path, bool force, OnSignal on_signal = OnSignal::kRemove);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
@@ -43,7 +47,8 @@ class OutputFile {
   [[noreturn]] void throw_write_error(int error_number) const;
 
  private:
-  void open_beside(const std::string& place);
+  // With the permissions `mode`; none: as the umask has them.
+  void open_beside(const std::string& place, std::optional<mode_t> mode);
   void write_all(const std::uint8_t* data, std::size_t size);
   void move_into_place();
 

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "cli/printable.h"
+
 namespace mimi::cli {
 namespace {
 
@@ -28,7 +30,9 @@ Progress::Progress(const ProgressOptions& options)
     : options_(options),
       enabled_(!options.quiet && isatty(STDERR_FILENO) == 1),
       start_(Clock::now()),
-      next_(start_ + kFirstAfter) {}
+      next_(start_ + kFirstAfter) {
+  options_.name = printable(options.name);
+}
 
 Progress::~Progress() {
   if (shown_) std::fputs("\r\x1b[K", stderr);

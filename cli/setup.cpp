@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cli/commands.h"
+#include "cli/printable.h"
 #include "cli/system_limits.h"
 #include "core/model_path.h"
 #include "kernels/dispatch.h"
@@ -115,7 +116,8 @@ int run_version(const CommonOptions& common) {
     isas += (isas.empty() ? "" : ", ") + std::string(table->name);
   }
   std::printf("mimi %s\n", MIMI_VERSION);
-  std::printf("model %s, fingerprint %08x\n", model.info().name.c_str(), model.info().fingerprint);
+  std::printf("model %s, fingerprint %08x\n", printable(model.info().name).c_str(),
+              model.info().fingerprint);
   std::printf("instruction set %s (of %s), %d threads\n", std::string(model.isa()).c_str(),
               isas.c_str(), thread_count(common));
   return kExitDone;

@@ -9,18 +9,19 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
-#include <cstring>
 #include <exception>
 #include <new>
+#include <string_view>
 
 #include "cli/commands.h"
+#include "cli/printable.h"
 #include "core/error.h"
 #include "core/mapped_file.h"
 
 namespace mimi::cli {
 namespace {
 
-constexpr std::array kEndingSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+constexpr std::array kEndingSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGXCPU};
 // What a library's mistake, or a failed assertion, ends in.
 constexpr std::array kCrashes = {SIGSEGV, SIGABRT, SIGFPE, SIGILL};
 
@@ -52,8 +53,18 @@ extern "C" void end_by_signal(int signal) {
   pthread_kill(g_main_thread, signal);  // takes effect when this handler returns
 }
 
-void write_error(const char* text) {
-  if (::write(STDERR_FILENO, text, std::strlen(text)) < 0) return;  // nothing else can be done
+void write_error(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t size = printable_prefix(text);
+    const std::string_view shown = size == 0 ? "?" : text.substr(0, size);
+    if (::write(STDERR_FILENO, shown.data(), shown.size()) < 0) return;  // nothing else can be done
+    text.remove_prefix(shown.size());
+  }
+}
+
+// What is printable has no line's end.
+void end_line() {
+  if (::write(STDERR_FILENO, "\n", 1) < 0) return;
 }
 
 // On whichever thread it happened.
@@ -73,7 +84,8 @@ extern "C" void end_by_bus_error(int signal, siginfo_t* info, void*) {
   remove_unfinished();
   write_error("mimi: ");
   write_error(file);
-  write_error(": was cut short while it was read, or cannot be read\n");
+  write_error(": was cut short while it was read, or cannot be read");
+  end_line();
   _exit(kExitFailed);
 }
 
@@ -91,7 +103,7 @@ extern "C" void end_by_bus_error(int signal, siginfo_t* info, void*) {
   } catch (...) {
     write_error("unknown exception");
   }
-  write_error("\n");
+  end_line();
   _exit(kExitFailed);
 }
 
@@ -111,8 +123,9 @@ void install_signal_handlers() {
   sigemptyset(&action.sa_mask);
   for (const int signal : kEndingSignals) sigaddset(&action.sa_mask, signal);
   for (const int signal : kEndingSignals) {
-    // nohup and a shell's background jobs ignore these two on purpose.
-    const bool inherited = (signal == SIGINT || signal == SIGHUP) && is_handled_by(signal, SIG_IGN);
+    // nohup and a shell's background jobs ignore these three on purpose.
+    const bool inherited = (signal == SIGINT || signal == SIGHUP || signal == SIGQUIT) &&
+                           is_handled_by(signal, SIG_IGN);
     if (!inherited) sigaction(signal, &action, nullptr);
   }
   action.sa_handler = end_by_crash;

@@ -6,10 +6,10 @@
 
 namespace mimi::cli {
 
-// SIGINT, SIGTERM, SIGHUP and SIGPIPE remove unfinished files and then end the process as they
-// would have. SIGBUS in a mapped file, which was cut short while it was read, is told in a line and
-// ends the process with exit code 1. To be called once, by the main thread, before any other thread
-// is started.
+// SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT and SIGXCPU remove unfinished files and then end the
+// process as they would have. SIGBUS in a mapped file, which was cut short while it was read, is
+// told in a line and ends the process with exit code 1. To be called once, by the main thread,
+// before any other thread is started.
 void install_signal_handlers();
 
 // An exception that nobody can catch (of a thread, of noexcept code, before main()) removes

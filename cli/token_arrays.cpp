@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cli/dataset/npy.h"
 #include "cli/token_table.h"
 #include "core/quote.h"
 #include "core/safetensors.h"
@@ -137,10 +138,11 @@ std::vector<std::uint8_t> array_bytes(const TokenTable& table, const ElementType
 }
 
 // [levels, frames], or with more than one stream [streams, levels, frames].
-std::vector<std::size_t> array_shape(const TokenTable& table) {
-  std::vector<std::size_t> shape = {static_cast<std::size_t>(table.header.levels), table.frames()};
+std::vector<std::uint64_t> array_shape(const TokenTable& table) {
+  std::vector<std::uint64_t> shape = {static_cast<std::size_t>(table.header.levels),
+                                      table.frames()};
   if (table.header.streams > 1) {
-    shape.insert(shape.begin(), static_cast<std::size_t>(table.header.streams));
+    shape.insert(shape.begin(), static_cast<std::uint64_t>(table.header.streams));
   }
   return shape;
 }
@@ -187,15 +189,6 @@ std::vector<std::uint64_t> npy_shape(std::string_view text) {
   return shape;
 }
 
-std::string npy_dictionary(const TokenTable& table, const ElementType& type) {
-  std::string shape;
-  for (const std::size_t size : array_shape(table)) {
-    shape += (shape.empty() ? "" : ", ") + std::to_string(size);
-  }
-  return "{'descr': '" + std::string(type.npy) + "', 'fortran_order': False, 'shape': (" + shape +
-         "), }";
-}
-
 // The text under "mimi" in a safetensors file's metadata, whose header was found to be right.
 std::optional<std::string> safetensors_description(std::span<const std::uint8_t> bytes) {
   std::uint64_t size = 0;
@@ -209,9 +202,7 @@ std::optional<std::string> safetensors_description(std::span<const std::uint8_t>
   return description->get<std::string>();
 }
 
-constexpr std::string_view kNpyMagic = "\x93NUMPY\x01";
 constexpr std::size_t kNpyPrefixBytes = 10;  // magic, version 1.0, length of the dictionary
-constexpr std::size_t kNpyAlignment = 64;
 
 }  // namespace
 
@@ -242,15 +233,7 @@ TokenTable read_npy(std::span<const std::uint8_t> bytes, const TokenHeader& like
 
 std::vector<std::uint8_t> npy_file(const TokenTable& table, CodeType code_type) {
   const ElementType& type = element_type(code_type);
-  std::string dictionary = npy_dictionary(table, type);
-  const std::size_t whole = kNpyPrefixBytes + dictionary.size() + 1;
-  dictionary.append((kNpyAlignment - whole % kNpyAlignment) % kNpyAlignment, ' ');
-  dictionary += '\n';
-  std::vector<std::uint8_t> file;
-  append(kNpyMagic, file);
-  file.push_back(0);
-  append_number(static_cast<std::uint16_t>(dictionary.size()), file);
-  append(dictionary, file);
+  std::vector<std::uint8_t> file = npy_header(type.npy, array_shape(table));
   const std::vector<std::uint8_t> data = array_bytes(table, type);
   file.insert(file.end(), data.begin(), data.end());
   return file;

@@ -3,6 +3,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "cli/printable.h"
 #include "cli/token_table.h"
 #include "core/quote.h"
 #include "core/token_record.h"
@@ -13,12 +14,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int kDescriptionVersion = 1;
-
-std::string hex(std::uint32_t value) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%08x", value);
-  return text;
-}
 
 // Members of an object, each of which must be there and within its bounds.
 class Members {
@@ -139,7 +134,7 @@ std::string describe(const TokenTable& table) {
       {"source_rate", header.source_rate_hz},
       {"source_samples", header.source_samples ? Json(*header.source_samples) : Json(nullptr)},
       {"model", header.model_name},
-      {"fingerprint", hex(header.model_fingerprint)},
+      {"fingerprint", hex_text(header.model_fingerprint)},
       {"window", window_name(header.window)},
       {"dtype", token_dtype_name(header.dtype)},
       {"arithmetic", header.arithmetic},

@@ -42,7 +42,7 @@ void add_test(CLI::App& app, const CommonOptions& common, Command& chosen) {
   auto options = std::make_shared<TestOptions>();
   CLI::App* command = app.add_subcommand("test", "Verify every checksum of token files.");
   command->footer(kTestExamples);
-  command->add_option("IN", options->inputs)->required();
+  naming_something(command->add_option("IN", options->inputs))->required();
   command->final_callback([options, &common, &chosen] {
     chosen = [options = *options, common] { return run_test(options, common); };
   });
@@ -52,7 +52,7 @@ void add_cut(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<CutOptions>();
   CLI::App* command = app.add_subcommand("cut", "Take a part of token files.");
   command->footer(kCutExamples);
-  command->add_option("IN", options->inputs)->required();
+  naming_something(command->add_option("IN", options->inputs))->required();
   add_output(*command, options->output,
              "output (default: IN with the suffix .cut.mimi; - for stdin's)");
   add_out_dir(*command, options->output);
@@ -73,7 +73,7 @@ void add_cat(CLI::App& app, Command& chosen) {
   options->output.path = "-";
   CLI::App* command = app.add_subcommand("cat", "Join token files of one model.");
   command->footer(kCatExamples);
-  command->add_option("IN", options->inputs)->required();
+  naming_something(command->add_option("IN", options->inputs))->required();
   add_output(*command, options->output, "output (default: stdout)");
   command->final_callback(
       [options, &chosen] { chosen = [options = *options] { return run_cat(options); }; });
@@ -84,7 +84,7 @@ void add_repair(CLI::App& app, const CommonOptions& common, Command& chosen) {
   CLI::App* command =
       app.add_subcommand("repair", "Save every whole block of damaged token files.");
   command->footer(kRepairExamples);
-  command->add_option("IN", options->inputs)->required();
+  naming_something(command->add_option("IN", options->inputs))->required();
   add_output(*command, options->output,
              "output (default: IN with the suffix .repaired.mimi; - for stdin's)");
   add_out_dir(*command, options->output);
@@ -98,7 +98,7 @@ void add_convert(CLI::App& app, const CommonOptions& common, Command& chosen) {
   CLI::App* command =
       app.add_subcommand("convert", "Turn token files into other formats, and back.");
   command->footer(kConvertExamples);
-  command->add_option("IN", options->inputs)->required();
+  naming_something(command->add_option("IN", options->inputs))->required();
   add_output(*command, options->output,
              "output (default: IN with the format's suffix; - for stdin's)");
   add_out_dir(*command, options->output);
@@ -108,10 +108,8 @@ void add_convert(CLI::App& app, const CommonOptions& common, Command& chosen) {
              table_formats());
   add_parsed(*command, "--dtype", "TYPE", options->type,
              "of npy and safetensors: uint16, int16, int32 or int64", code_types());
-  command
-      ->add_option("--like", options->like,
-                   "a .mimi file with the model and rates of an input that does not say them")
-      ->type_name("FILE");
+  add_path(*command, "--like", "FILE", options->like,
+           "a .mimi file with the model and rates of an input that does not say them");
   command->final_callback([options, &common, &chosen] {
     chosen = [options = *options, common] { return run_convert(options, common); };
   });

@@ -49,7 +49,8 @@ class Prober {
     if ((id != "RIFF" && !is_rf64_) || text(std::span(start).subspan(8, 4)) != "WAVE") {
       return {.header = std::nullopt, .seen = std::move(seen_)};
     }
-    check_riff_size(little_endian(std::span(start).subspan(4, 4)));
+    riff_bytes_ = little_endian(std::span(start).subspan(4, 4));
+    check_riff_size(riff_bytes_);
     // Of a compressed file in a pipe nothing more may be read without being kept.
     const bool may_skip = reader_.is_regular();
     while (!found_data_ && (may_skip || !is_compressed())) read_chunk();
@@ -121,6 +122,7 @@ class Prober {
   void read_long_sizes(std::uint32_t size) {
     std::array<std::uint8_t, 16> bytes{};
     if (size < bytes.size() || !take(bytes)) fail("ends within the 'ds64' chunk");
+    riff_bytes_ = little_endian(std::span(bytes).first(8));
     long_data_bytes_ = little_endian(std::span(bytes).subspan(8));
     pass(size - static_cast<std::uint32_t>(bytes.size()), "ds64");
   }
@@ -130,8 +132,10 @@ class Prober {
     found_data_ = true;
     std::uint64_t bytes = size;
     if (is_rf64_ && size == kUnknownSize) bytes = long_data_bytes_;
-    const bool unknown = bytes == 0 || bytes == kUnknownSize || bytes > INT64_MAX;
     const std::optional<std::int64_t> total = reader_.size();
+    // Of a regular file whose whole size is known, no samples are no samples.
+    const bool is_empty = bytes == 0 && total && riff_bytes_ != 0 && riff_bytes_ != kUnknownSize;
+    const bool unknown = (bytes == 0 && !is_empty) || bytes == kUnknownSize || bytes > INT64_MAX;
     const std::int64_t there = total ? *total - reader_.position() : 0;
     if (unknown) {
       if (total) header_.data_bytes = there;
@@ -181,6 +185,7 @@ class Prober {
   ByteReader& reader_;
   WavHeader header_;
   std::vector<std::uint8_t> seen_;
+  std::uint64_t riff_bytes_ = 0;
   std::uint64_t long_data_bytes_ = 0;
   bool is_rf64_ = false;
   bool has_format_ = false;

@@ -28,7 +28,8 @@ struct WavProbe {
 };
 
 // Reads as far as the samples. Throws mimi::Error when the header is damaged, or names a size that
-// reaches beyond the end of a regular file; a size of 0 or 0xFFFFFFFF stands for "unknown".
+// reaches beyond the end of a regular file. A size of 0xFFFFFFFF stands for "unknown", as does 0,
+// but not in a regular file that tells its whole size.
 WavProbe probe_wav(ByteReader& reader);
 
 // The header of a WAV of `data_bytes` bytes of samples; none, or more than fits: "unknown".

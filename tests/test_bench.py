@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """`mimi bench`: its figures are all there and agree with each other. Not how good they are."""
 import json
+import re
 import unittest
 
-from cli_support import FLAC, FLAC_SAMPLES, RATE, CliTest
+from cli_support import FLAC, FLAC_SAMPLES, FRAME, RATE, CliTest, noise, wav
 
 STAGES = ("seanet", "transformer", "quantizer")
 
@@ -31,6 +32,14 @@ class Bench(CliTest):
         for key in ("peak_memory_mb", "parameters"):
             self.assertGreater(report[key], 0)
         self.check_dtypes(report, ["f32"])
+
+    def test_less_than_a_frame(self):
+        self.put("short.wav", wav(noise(FRAME - 1)))
+        self.fails("bench", "short.wav", err="short.wav: has 1919 samples at 24000 Hz, fewer than a "
+                                             "frame of 1920")
+        self.put("frame.wav", wav(noise(FRAME)))
+        report = self.bench("frame.wav", "--runs", "1", "--threads", "1")
+        self.assertEqual(report["audio_seconds"], FRAME / RATE)
 
     def test_all_dtypes(self):
         dtypes = ["f32", "bf16", "int8"]
@@ -202,6 +211,19 @@ class Bench(CliTest):
         self.assertEqual(out.count("  FELL\n"), 6)
         self.assertRegex(out, r"\n +[\d.e+]+ +[\d.e+]+ x +0\.\d+  encode, f32, threads 1  FELL\n")
         self.mimi("bench", *options, "--compare", better, "--fall", "100", out=None)
+
+    def test_compare_tells_what_else_differs(self):
+        options = ("--seconds", "1", "--runs", "1", "--threads", "1")
+        report = self.bench(*options)
+        told = "mimi: here.json: '{}' was {}, and is {} now\n"
+        for changed in ({}, {"cpu": "another\x1b"}, {"isa": "other", "audio_seconds": 2}):
+            self.put("here.json", json.dumps({**report, **changed}).encode())
+            lines = [told.format(key, json.dumps(value), json.dumps(report[key]))
+                     for key, value in changed.items()]
+            # 100 %: not how fast it is.
+            args = ("bench", *options, "--compare", "here.json", "--fall", "100")
+            self.mimi(*args, out=None, err=re.escape("".join(lines)))
+            self.mimi(*args, "-q", out=None)
 
     def test_compare_errors(self):
         options = ("bench", "--seconds", "1", "--runs", "1", "--threads", "1", "--compare")

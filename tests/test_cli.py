@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 """The commands as a user types them: stdout, stderr, exit codes and the files that are left."""
+import json
 import os
 import re
 import shutil
 import stat
+import subprocess
 import unittest
 
 import numpy as np
 
-from cli_support import (FLAC, FLAC_SAMPLES, RATE, SOURCE, CliTest, noise, pcm,
+from cli_support import (FLAC, FLAC_SAMPLES, MIMI, RATE, SOURCE, CliTest, noise, pcm,
                          read_wav, wav)
+
+FULL_MODEL = os.path.join(SOURCE, "model")  # the folder, of the model that is inside too
 
 # Arguments, and what the line on stderr says after "mimi: ". The exit code is 2.
 WRONG_USAGE = [
@@ -19,10 +23,6 @@ WRONG_USAGE = [
     (["encode"], r"IN is required \(see mimi encode --help\)"),
     (["encode", "a.wav", "--frob"], r"unknown option '--frob' \(see mimi encode --help\)"),
     (["encode", "a.wav", "-o"], r"--output: 1 required FILE missing .*"),
-    (["encode", "a.wav", "-o", ""], r"--output: names nothing .*"),
-    (["encode", "a.wav", "--out-dir", ""], r"--out-dir: names nothing .*"),
-    (["encode", "a.wav", "--model", ""], r"--model: names nothing .*"),
-    (["tokenize", "a.wav", "--out", ""], r"--out: names nothing .*"),
     (["encode", "a.wav", "b.wav", "-o", "c"], r"-o is for one input, 2 are given: use --out-dir"),
     (["encode", "a.wav", "-o", "c", "--out-dir", "d"], r"-o and --out-dir exclude each other"),
     (["encode", "a/x.wav", "b/x.wav", "--out-dir", "d"],
@@ -45,6 +45,9 @@ WRONG_USAGE = [
     (["encode", "a.wav", "--block-frames", "126"], r"--block-frames: '126' is not a number .* 125 .*"),
     (["encode", "a.wav", "--threads", "0"], r"--threads: '0' is not a number from 1 to 1024 .*"),
     (["encode", "a.wav", "--isa", "mmx"], r"unknown instruction set 'mmx'; this build has .*"),
+    (["encode", "a.wav", "-o", "-", "--verify"], r"standard output: --verify reads back .*"),
+    (["encode", "-", "--verify"], r"standard output: --verify reads back .*"),
+    (["encode", "a.wav", "-o", "/dev/null", "--verify"], r"/dev/null: --verify reads back .*"),
     (["decode", "a.mimi", "-l", ""], r"--levels: '' is not a count such as 4 or a set .*"),
     (["decode", "a.mimi", "-l", "0"], r"--levels: '0' names no level.*"),
     (["decode", "a.mimi", "-l", "1,"], r"--levels: '1,' is not a count .*"),
@@ -58,6 +61,8 @@ WRONG_USAGE = [
     (["decode", "a.mimi", "--format", "u8"], r"--format: 'u8' is not one of f32, s16, s24 .*"),
     (["roundtrip", "a.wav", "b.wav", "c.wav"], r"unexpected argument 'c.wav' .*"),
     (["roundtrip", "a.wav", "b.wav", "-o", "c.wav"], r"OUT excludes --output .*"),
+    (["tokenize", "a.wav", "--out", "d", "--channels", "keep"],
+     r"--channels: keep is not for this command, .*"),
     (["cut", "a.mimi", "--from", "1:60"], r"--from: '1:60' is not a time such as 90, .*"),
     (["cut", "a.mimi", "--from", "1:2:3:4"], r"--from: '1:2:3:4' is not a time .*"),
     (["cut", "a.mimi", "--from", "-1"], r"--from: '-1' is not a time .*"),
@@ -66,16 +71,40 @@ WRONG_USAGE = [
     (["cut", "a.mimi", "--to", "0"], r"--to is not after --from"),
     (["cut", "a.mimi", "--from", "1:30", "--to", "90"], r"--to is not after --from"),
     (["cut", "a.mimi", "-l", "65"], r"--levels: '65' is not a number from 1 to 64 .*"),
+    (["encode", "a.wav", "--warm-up", "1"], r"--warm-up requires --from .*"),
+    (["verify", "d", "--seed", "1"], r"--seed requires --resample .*"),
     (["cat", "a.mimi", "-"], r"files are read twice: standard input cannot be joined"),
     (["info"], r"IN is required \(see mimi info --help\)"),
 ]
 
 
 class Usage(CliTest):
+    def commands(self):
+        overview = self.mimi("--help", out=None).decode()
+        return re.findall(r"^  ([\w-]+)", re.search(r"Commands:\n((  .*\n)+)", overview)[1],
+                          re.MULTILINE)
+
     def test_wrong_usage(self):
         for args, err in WRONG_USAGE:
             with self.subTest(" ".join(args)):
                 self.fails(*args, code=2, err=err)
+        self.assertEqual(self.files(), [])
+
+    def test_an_empty_name_is_none(self):
+        """Of each option and argument that names a file, a folder or the like, of each command."""
+        for command in self.commands():
+            text = self.mimi(command, "--help", out=None).decode()
+            named = re.findall(r"^  (?:-\w, )?(--[\w-]+) (?:FILE|DIR|MODEL|ISA|JSON|PATTERN)\b", text,
+                               re.MULTILINE)
+            self.assertIn("--model", named)
+            usage = re.match(r"Usage: mimi [\w-]+((?: \[?[A-Z]+[.\]]*)*)", text)[1]
+            places = re.findall(r"[A-Z]+", usage)
+            for option in named:
+                with self.subTest(f"{command} {option}"):
+                    self.fails(command, "x", option, "", code=2, err=f"{option}: names nothing .*")
+            for i, place in enumerate(places):
+                with self.subTest(f"{command} {place}"):
+                    self.fails(command, *["x"] * i, "", code=2, err=f"{place}: names nothing .*")
         self.assertEqual(self.files(), [])
 
     def test_wrong_environment(self):
@@ -89,8 +118,7 @@ class Usage(CliTest):
     def test_help(self):
         overview = self.mimi("--help", out=None)
         self.assertIn(b"mimi roundtrip speech.wav out.wav", overview)
-        commands = re.findall(r"^  ([\w-]+)", re.search(r"Commands:\n((  .*\n)+)", overview.decode())[1],
-                              re.MULTILINE)
+        commands = self.commands()
         self.assertEqual(commands, ["encode", "decode", "roundtrip", "bench", "eval", "plot", "info",
                                     "tokenize", "merge", "verify", "detokenize", "test", "cut",
                                     "cat", "repair", "convert", "convert-model"])
@@ -151,6 +179,26 @@ class Encode(CliTest):
         self.assertEqual(self.get("a.mimi"), b"precious")
         self.assertEqual(self.files(), ["a.mimi", "a.wav"])
 
+    def test_outputs_that_cannot_be_examined(self):
+        """The inputs after them are still encoded."""
+        long = "x" * 251
+        for name in (long, "a", "b"):
+            self.put(name + ".wav", wav(noise(100)))
+        self.fails("encode", long + ".wav", "a.wav",
+                   err=long + ".mimi: cannot be examined: File name too long")
+        self.assertEqual(self.info("a.mimi")[0]["samples"], 100)
+        os.mkdir(self.path("closed"), 0)
+        os.symlink("closed/b", self.path("b.mimi"))
+        os.remove(self.path("a.mimi"))
+        # Root may do anything, unless it is not allowed to.
+        limits = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        result = subprocess.run([*(limits if os.geteuid() == 0 else []), MIMI, "encode", "b.wav",
+                                 "a.wav"], cwd=self.dir, capture_output=True, text=True)
+        self.assertEqual((result.returncode, result.stderr),
+                         (1, "mimi: b.mimi: cannot be examined: Permission denied\n"))
+        self.assertEqual(self.info("a.mimi")[0]["samples"], 100)
+        os.chmod(self.path("closed"), 0o700)
+
     def test_links_are_followed(self):
         self.put("a.wav", wav(noise(100)))
         os.mkdir(self.path("elsewhere"))
@@ -168,9 +216,19 @@ class Encode(CliTest):
     def test_mode_by_umask(self):
         self.put("a.wav", wav(noise(100)))
         for umask in (0o022, 0o077, 0o002):
-            self.mimi("encode", "a.wav", "-f", umask=umask)
-            mode = stat.S_IMODE(os.stat(self.path("a.mimi")).st_mode)
+            self.mimi("encode", "a.wav", "-o", f"{umask}.mimi", umask=umask)
+            mode = stat.S_IMODE(os.stat(self.path(f"{umask}.mimi")).st_mode)
             self.assertEqual(mode, 0o666 & ~umask)
+
+    def test_mode_of_what_is_replaced(self):
+        self.put("a.wav", wav(noise(100)))
+        self.put("a.mimi", b"old")
+        os.symlink("a.mimi", self.path("link.mimi"))
+        for mode in (0o600, 0o664, 0o400):
+            for name in ("a.mimi", "link.mimi"):
+                os.chmod(self.path("a.mimi"), mode)
+                self.mimi("encode", "a.wav", "-f", "-o", name, umask=0o022)
+                self.assertEqual(stat.S_IMODE(os.stat(self.path("a.mimi")).st_mode), mode)
 
     def test_levels_are_a_prefix(self):
         self.put("a.wav", wav(noise(20000)))
@@ -330,10 +388,32 @@ class ConvertModel(CliTest):
         self.fails("convert-model", self.MODEL, "out", "--dtype", "bf16",
                    err="out/config.json: already exists; -f overwrites it")
         self.assertEqual(self.get("out/model.safetensors"), before)
+        # The original is not replaced by what has less of it.
+        shutil.copytree(FULL_MODEL, self.path("original"))
+        os.symlink("original", self.path("link"))
+        before = self.get("original/model.safetensors")
+        for source in ("original", "original/model.safetensors"):
+            for output in ("original", "link"):
+                self.fails("convert-model", source, output, "--dtype", "bf16", "-f", code=2,
+                           err=f"{output}/model.safetensors: is the model to convert: .*")
+        self.assertEqual(self.get("original/model.safetensors"), before)
+        self.assertEqual(sorted(os.listdir(self.path("original"))), sorted(os.listdir(FULL_MODEL)))
         self.mimi("convert-model", self.MODEL, "out", "--dtype", "bf16", "-f")
         self.fails("encode", FLAC, "--model", "out", "--dtype", "int8",
                    err="out/model.safetensors: was converted to bf16 and is computed in that "
                        "alone, not in int8")
+
+    def test_a_kill_leaves_no_mixture(self):
+        """The old model's description goes before its weights do."""
+        self.mimi("convert-model", self.MODEL, "out", "--dtype", "int8")
+        os.remove(self.path("out/config.json"))
+        os.mkdir(self.path("out/config.json"))
+        self.put("out/config.json/x", b"")
+        before = self.get("out/model.safetensors")
+        self.fails("convert-model", self.MODEL, "out", "--dtype", "bf16", "-f",
+                   err="out/config.json: cannot be removed: .*")
+        self.assertEqual(self.get("out/model.safetensors"), before)
+        self.assertEqual(sorted(os.listdir(self.path("out"))), ["config.json", "model.safetensors"])
 
 
 class Info(CliTest):
@@ -362,6 +442,66 @@ class Info(CliTest):
         self.mimi("encode", "a.wav")
         found = self.info("a.mimi", "b.mimi", "a.mimi", code=1, err="mimi: b.mimi: .+\n")
         self.assertEqual([line["file"] for line in found], ["a.mimi", "a.mimi"])
+
+
+class Strangers(CliTest):
+    """What others wrote is shown without the control characters that a terminal obeys."""
+    NAMES = ("a\x1b[2Jb", "a\x07\x7fb", "a\u009b2Jb")
+
+    def harmless(self, *args, code=0):
+        result = subprocess.run([MIMI, *args], cwd=self.dir, capture_output=True)
+        self.assertEqual(result.returncode, code, result.stderr)
+        for text in (result.stdout, result.stderr):
+            self.assertNotRegex(text.decode().replace("\n", ""), r"[\x00-\x1f\x7f-\x9f]", args)
+        return result.stdout.decode() + result.stderr.decode()
+
+    def test_names(self):
+        for name in self.NAMES:
+            self.put(f"{name}.wav", wav(noise(3000)))
+            self.harmless("encode", f"{name}.wav")
+            for command in (["info"], ["info", "--json"], ["test"], ["repair", "-f"]):
+                self.harmless(*command, f"{name}.mimi")
+            self.assertRegex(self.harmless("test", f"{name}.mimi"), r"\Aa\\x.*b.mimi: ok, ")
+            self.harmless("decode", f"{name}.mimi", code=1)  # there already
+            self.harmless("roundtrip", f"{name}.wav", "-f")
+            for command in (["eval"], ["eval", "--json"], ["bench", "--runs", "1", "--threads", "1"],
+                            ["bench", "--runs", "1", "--threads", "1", "--json"]):
+                self.harmless(*command, f"{name}.wav")
+            self.harmless("tokenize", f"{name}.wav", "--out", name, "--dry-run")
+            self.harmless(name, code=2)
+
+    def test_names_that_are_not_utf8(self):
+        name = os.fsdecode(b"a\xffb")
+        self.put(f"{name}.wav", wav(noise(3000)))
+        self.assertIn(r"a\xffb.mimi.wav: ", self.harmless("roundtrip", f"{name}.wav"))
+        report = self.harmless("bench", "--json", "--runs", "1", "--threads", "1", f"{name}.wav")
+        self.assertEqual(json.loads(report)["recording"], "a\ufffdb.wav")
+        shutil.copytree(FULL_MODEL, self.path(name))
+        for command in (["encode"], ["tokenize", "--out", "out"]):
+            told = self.harmless(*command, "--model", name, f"{name}.wav", code=1)
+            self.assertEqual(told, "mimi: model name 'a\\xffb' is not UTF-8\n")
+
+    def test_texts_of_a_file(self):
+        self.put("a.wav", wav(noise(3000)))
+        self.mimi("encode", "a.wav")
+        self.mimi("convert", "--as", "text", "a.mimi")
+        head, codes = self.get("a.txt").decode().split("\n", 1)
+        said = json.loads(head[len("# mimi "):])
+        texts = [["key", "one\x1b[2J"], ["key", "two\u009b\nlines"]]
+        said.update(model="m\x1b]0;x\x07", text=texts)
+        self.put("b.txt", f"# mimi {json.dumps(said)}\n{codes}".encode())
+        self.mimi("convert", "--as", "mimi", "b.txt")
+        told = self.harmless("info", "b.mimi")
+        for line in (r"m\x1b]0;x\x07, fingerprint", r"key = one\x1b[2J",
+                     r"key = two\xc2\x9b\x0alines"):
+            self.assertIn(line, told)
+        info = json.loads(self.harmless("info", "--json", "b.mimi"))
+        self.assertEqual(info["text"], texts)  # a key that is there twice is told twice
+        self.harmless("decode", "b.mimi", code=0)
+        said.update(fingerprint="12345678")
+        self.put("c.txt", f"# mimi {json.dumps(said)}\n{codes}".encode())
+        self.mimi("convert", "--as", "mimi", "c.txt")
+        self.assertIn(r"'m\x1b]0;x\x07'", self.harmless("decode", "c.mimi", code=1))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,8 @@ class Reading(CliTest):
 
     def test_wav_of_unknown_size(self):
         for size in SIZE_UNKNOWN:
-            for riff_size in (None, *SIZE_UNKNOWN):
+            # In a regular file no samples in a known whole are no samples.
+            for riff_size in SIZE_UNKNOWN if size == 0 else (None, *SIZE_UNKNOWN):
                 with self.subTest(size=size, riff_size=riff_size):
                     self.same(wav(self.sound, data_size=size, riff_size=riff_size))
 
@@ -66,6 +67,14 @@ class Reading(CliTest):
         self.same(b"RF64" + whole[4:12] + chunk(b"ds64", sizes) + whole[12:] + b"no sound any more")
         self.wrong(b"RF64" + whole[4:12] + chunk(b"ds64", sizes[:12]) + whole[12:],
                    r"WAV header: ends within the 'ds64' chunk \(byte 20\)")
+
+    def test_wav_without_samples(self):
+        """What stands behind them is not taken for samples."""
+        for behind in (b"", chunk(b"LIST", b"INFO" * 100)):
+            size = len(wav([])) - 8 + len(behind)
+            self.put("in.wav", wav([], riff_size=size) + behind)
+            self.mimi("encode", "in.wav", "-f", "-o", "out.mimi")
+            self.assertEqual(self.info("out.mimi")[0]["samples"], 0)
 
     def test_wav_with_other_chunks(self):
         bext = chunk(b"bext", b"x" * 601)

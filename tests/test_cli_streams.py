@@ -175,12 +175,17 @@ class Failures(CliTest):
         self.mimi("encode", FLAC, "-f", "-l", "32", "-o", "a.mimi", preexec_fn=limit)
         self.assertEqual(self.files(), ["a.mimi"])
 
+    @staticmethod
+    def without_core():
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
     def test_signals_leave_nothing(self):
         self.put("a.mimi", b"precious")
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU):
             for options in ([], ["--rate", "48000"]):  # with and without a resampler's thread
                 with self.subTest(number=number, options=options):
-                    encoder = self.start("encode", "--raw", "s16", *options, "-", "-f", "-o", "a.mimi")
+                    encoder = self.start("encode", "--raw", "s16", *options, "-", "-f", "-o", "a.mimi",
+                                         preexec_fn=self.without_core)
                     encoder.stdin.write(pcm(noise(10 * FRAME), "s16"))
                     encoder.stdin.flush()
                     while len(self.files()) < 2:  # until the unfinished file is there

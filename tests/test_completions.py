@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Each shell's completion offers exactly the options that `mimi COMMAND --help` names."""
+"""Each shell's completion offers exactly the options that `mimi COMMAND --help` names, and the man page
+has all of them."""
 import os
 import re
 import subprocess
@@ -94,6 +95,27 @@ class Completions(unittest.TestCase):
         self.assertEqual(bash("convert", "--dtype", ""), codes)
         self.assertEqual(fish("convert", "--dtype", "''"), codes)
         self.assertEqual(zsh_values("convert", "--dtype"), [codes])
+
+
+class Manual(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with open(os.path.join(os.environ["MIMI_SOURCE_DIR"], "man/mimi.1")) as file:
+            text = re.sub(r"\\f[IRB]", "", file.read()).replace("\\-", "-")
+        cls.parts = {}  # name of a section or a command: its text
+        for heading, part in re.findall(r"^\.S[HS] (.*)\n((?:(?!\.S[HS] ).*\n)*)", text, re.MULTILINE):
+            cls.parts[heading] = part
+
+    def test_every_option_is_explained(self):
+        common = self.parts["OPTIONS OF EVERY COMMAND"]
+        for command in COMMANDS:
+            for option in help_options(command):
+                with self.subTest(f"{command} {option}"):
+                    self.assertRegex(self.parts[command] + common, rf"(?<![\w-]){option}(?![\w-])")
+
+    def test_the_synopsis_has_every_command(self):
+        words = set(re.findall(r"[a-z][a-z-]*", self.parts["SYNOPSIS"]))
+        self.assertLessEqual(set(COMMANDS), words)
 
 
 if __name__ == "__main__":

@@ -125,25 +125,43 @@ class Inputs(DatasetTest):
                          by_id["t/a/one"]["codes_crc32c"])
         self.mimi("--model", MODEL, "verify", "--resample", "1", "out", err=r".* 0 problems\n")
 
+    def test_links_in_tar_files_are_counted(self):
+        self.put("a.wav", wav(noise(3000)))
+        os.link(self.path("a.wav"), self.path("b.wav"))
+        os.symlink("a.wav", self.path("c.wav"))
+        with tarfile.open(self.path("t.tar"), "w") as tar:
+            for name in ("a.wav", "b.wav", "c.wav"):
+                tar.add(self.path(name), name)
+        told = self.mimi("--model", MODEL, "tokenize", "t.tar", "--out", "out", "--dry-run", out=None)
+        self.assertRegex(told.decode(), r"\A1 recordings \(2 other files passed over\) ")
+
     def test_wrong_inputs(self):
         self.put("a.wav", wav(noise(3000)))
         os.mkdir(self.path("b"))
         self.put("b/a.wav", wav(noise(3000)))
         for lines, cause in [
                 (b'{"path": "a.wav"}\n{"path": 3}\n', r"in.jsonl: line 2: 'path' is 3, not a text"),
-                (b'{"path"', r"in.jsonl: line 1: is not JSON of at most 64 levels"),
+                (b'{"path"', r"in.jsonl: line 1: is not JSON of at most 64 levels.*"),
                 (b'{"path": "a.wav", "x": ' + b"[" * 1000000 + b"]" * 1000000 + b"}",
-                 r"in.jsonl: line 1: is not JSON of at most 64 levels"),
+                 r"in.jsonl: line 1: is not JSON of at most 64 levels.*"),
                 (b'{"path": "a.wav", "start": 1e308, "duration": 1e308}',
                  r"in.jsonl: line 1: 'start' is 1e\+308, not a number from 0 to 1e9"),
                 (b'{"path": "a.wav", "start": 2, "end": 1}',
                  r"in.jsonl: line 1: its end, 1.0 s, is not after its start"),
                 (b'{"path": "a.wav", "audio": "a.wav"}',
                  r"in.jsonl: line 1: 'path' and 'audio' mean the same"),
+                (b'{"path": "a.wav", "path": "b.wav"}',
+                 r"in.jsonl: line 1: is not JSON of at most 64 levels with each key once"),
+                (b'{"path": "a.wav", "x": [{"y": 1}, {"y": 1, "y": 2}]}', r"in.jsonl: line 1: is not .*"),
                 (b'{"path": "a.wav"}\n' * 2, r"two recordings have the id 'a': a.wav and a.wav; "
                                               r"a manifest can give ids")]:
             self.put("in.jsonl", lines)
             self.fails("tokenize", "in.jsonl", "--out", "out", err=cause)
+        self.put("in.csv", b"path,text,text\na.wav,1,2\n")
+        self.fails("tokenize", "in.csv", "--out", "out", err="in.csv: line 1: has 'text' twice")
+        for folder in ("b", "./b/"):
+            self.fails("tokenize", folder, "--out", "b",
+                       err=f"{folder}: is the output folder itself, which is not gone into")
         self.fails("tokenize", "b", "--include", "*.flac", "--out", "out",
                    err="the inputs hold no recordings")
         self.fails("tokenize", "--out", "out", code=2, err=r"no inputs given .*")

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Datasets turned back into sound."""
+import json
 import random
+import shutil
 import subprocess
 import unittest
 
@@ -39,6 +41,19 @@ class Detokenize(DatasetTest):
         self.fails("detokenize", "out", "--out", "x", "--as", "ogg", "--format", "s16", code=2,
                    err=r".*: --format is not for Ogg Vorbis")
         self.fails("detokenize", "out", "--out", "x", err=r"out: was made with the model .*")
+
+    def test_a_damaged_manifest(self):
+        self.put("a.wav", wav(noise(3000)))
+        self.tokenize("a.wav", "--out", "out")
+        row = self.lines("out/manifest.jsonl")[0]
+        for change in ({"id": 5}, {"output": None}, {"samples": "x"}, {"codes_crc32c": 1},
+                       {"source_rate": 1 << 40}, {"source_rate": 0},
+                       {"frames": -1}):
+            changed = {key: value for key, value in {**row, **change}.items() if value is not None}
+            self.put("out/manifest.jsonl", json.dumps(changed).encode() + b"\n")
+            self.fails("--model", MODEL, "detokenize", "out", "--out", "sound",
+                       err="out/manifest.jsonl: line 1 is missing or damaged")
+            shutil.rmtree(self.path("sound"))
 
     def test_kills_shares_and_failures(self):
         chance = random.Random(9)

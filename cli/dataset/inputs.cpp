@@ -92,10 +92,19 @@ class Lister {
     }
   }
 
+  bool is_left_out(const std::string& folder) const {
+    struct stat status {};
+    return stat(folder.c_str(), &status) == 0 &&
+           FileIdentity(status.st_dev, status.st_ino) == left_out_;
+  }
+
   void add_input(const std::string& path) {
     if (path == "-") {
       add_list("-");
     } else if (is_folder(path)) {
+      if (is_left_out(path)) {
+        throw NamedError(path, "is the output folder itself, which is not gone into");
+      }
       add_folder({.path = path.ends_with('/') ? path : path + "/", .inside = ""});
     } else if (const auto kind = manifest_kind(path)) {
       const std::string root =
@@ -234,6 +243,7 @@ void Lister::add_tar(const std::string& path, const std::string& inside) {
       }
     }
     add_sample(sample);
+    counts_.passed_over += tar.links();
   } catch (const Error& broken) {
     add_sample(sample);
     add_broken(path, inside, broken.what());
@@ -271,7 +281,8 @@ void Lister::add_sidecar(TarReader& tar, const TarMember& member, Sample& sample
   } else {
     const Json value = parse_json(text);
     if (value.is_discarded())
-      sample.error = "its '" + member.name + "' is not JSON of at most 64 levels";
+      sample.error =
+          "its '" + member.name + "' is not JSON of at most 64 levels with each key once";
     if (value.is_object() && !value.empty()) sample.fields.update(value);
     if (!value.is_object() && !value.is_discarded()) sample.fields["json"] = value;
   }

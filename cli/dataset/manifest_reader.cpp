@@ -1,5 +1,6 @@
 #include "cli/dataset/manifest_reader.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <initializer_list>
@@ -7,6 +8,7 @@
 
 #include "cli/dataset/line_reader.h"
 #include "cli/named_error.h"
+#include "core/quote.h"
 #include "core/utf8.h"
 
 namespace mimi::cli {
@@ -97,7 +99,7 @@ Row row_of(Json object, const std::string& root) {
 
 Json parse_line(const std::string& line) {
   Json json = parse_json(line);
-  if (json.is_discarded()) throw Error("is not JSON of at most 64 levels");
+  if (json.is_discarded()) throw Error("is not JSON of at most 64 levels with each key once");
   return json;
 }
 
@@ -158,6 +160,10 @@ void read_csv(LineReader& lines, char separator, const std::string& root,
   CsvReader records(lines, separator);
   std::vector<std::string> names, fields;
   if (!records.next(names)) return;
+  for (auto name = names.begin(); name != names.end(); ++name) {
+    if (std::find(names.begin(), name, *name) != name)
+      throw Error("has " + quote(*name) + " twice");
+  }
   while (records.next(fields)) {
     if (fields.size() != names.size()) {
       throw Error("has " + std::to_string(fields.size()) + " fields, the first line " +

@@ -1,7 +1,8 @@
 #include "cli/dataset/npy.h"
 
+#include <array>
 #include <cstdio>
-#include <string_view>
+#include <string>
 
 #include "core/error.h"
 
@@ -17,9 +18,12 @@ constexpr std::uint64_t kMostFrames = std::uint64_t{1} << 40;
 
 }  // namespace
 
-std::vector<std::uint8_t> npy_header(const NpyShape& shape) {
-  std::string text = "{'descr': '<u2', 'fortran_order': False, 'shape': (" +
-                     std::to_string(shape.levels) + ", " + std::to_string(shape.frames) + "), }";
+std::vector<std::uint8_t> npy_header(std::string_view type, std::span<const std::uint64_t> shape) {
+  std::string sizes;
+  for (const std::uint64_t size : shape)
+    sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
+  std::string text =
+      "{'descr': '" + std::string(type) + "', 'fortran_order': False, 'shape': (" + sizes + "), }";
   text.append(kAlignment - (kBeginBytes + text.size()) % kAlignment, ' ');
   text.back() = '\n';
   std::vector<std::uint8_t> header(kMagic.begin(), kMagic.end());
@@ -27,6 +31,10 @@ std::vector<std::uint8_t> npy_header(const NpyShape& shape) {
   header.push_back(static_cast<std::uint8_t>(text.size() >> 8));
   header.insert(header.end(), text.begin(), text.end());
   return header;
+}
+
+std::vector<std::uint8_t> npy_header(const NpyShape& shape) {
+  return npy_header("<u2", std::array{static_cast<std::uint64_t>(shape.levels), shape.frames});
 }
 
 std::uint64_t npy_bytes(const NpyShape& shape) {

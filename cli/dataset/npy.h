@@ -3,7 +3,7 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
+#include <string_view>
 #include <vector>
 
 namespace mimi::cli {
@@ -13,6 +13,8 @@ struct NpyShape {
   std::uint64_t frames = 0;
 };
 
+// Of an array whose elements NumPy calls `type`, such as <u2, in C's order.
+std::vector<std::uint8_t> npy_header(std::string_view type, std::span<const std::uint64_t> shape);
 std::vector<std::uint8_t> npy_header(const NpyShape& shape);
 std::uint64_t npy_bytes(const NpyShape& shape);
 // How long the header is, given its first 10 bytes. Throws mimi::Error.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -154,12 +153,6 @@ bool is_file_per_row(Form form) {
 }
 bool is_sound(Form form) { return form == Form::kWav || form == Form::kFlac || form == Form::kOgg; }
 std::string_view resampler_name(ResamplerQuality quality) { return name_of(kResamplers, quality); }
-
-std::string hex_text(std::uint32_t fingerprint) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%08x", fingerprint);
-  return text;
-}
 
 std::uint64_t DatasetSettings::rows_of(std::uint64_t shard) const {
   return std::min(shard_size, rows - first_row(shard));

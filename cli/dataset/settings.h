@@ -8,6 +8,7 @@
 
 #include "cli/audio_format.h"
 #include "cli/dataset/row.h"
+#include "cli/printable.h"
 #include "core/codec.h"
 
 namespace mimi::cli {
@@ -74,8 +75,6 @@ DatasetFile read_dataset_file(const std::string& path);
 void check_same(const DatasetSettings& found, const DatasetSettings& asked,
                 const std::string& name);
 
-// A fingerprint or a checksum: 8 hexadecimal digits.
-std::string hex_text(std::uint32_t fingerprint);
 std::string_view resampler_name(ResamplerQuality quality);
 
 }  // namespace mimi::cli

@@ -205,6 +205,7 @@ std::optional<TarMember> TarReader::next() {
       if (!long_name.empty()) name = long_name.substr(0, long_name.find('\0'));
       return TarMember{pax_value(pax, "path").value_or(name), begin, header->bytes};
     }
+    if (header->type == '1' || header->type == '2') ++links_;
     pax.clear();
     long_name.clear();
   }

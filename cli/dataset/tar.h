@@ -30,6 +30,8 @@ class TarReader {
   std::optional<TarMember> next();
   // The bytes of a member that next() gave.
   std::string contents(const TarMember& member);
+  // Links of either kind that next() has passed over.
+  std::int64_t links() const { return links_; }
 
  private:
   struct Header;
@@ -39,6 +41,7 @@ class TarReader {
 
   ByteReader bytes_;
   std::int64_t next_header_ = 0;
+  std::int64_t links_ = 0;
 };
 
 // Appends the header of a member, with nothing that depends on who writes it or when.

@@ -16,23 +16,36 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Throws mimi::Error where nobody can say.
+fs::file_type type_of(const std::string& path) {
+  std::error_code error;
+  const fs::file_type type = fs::status(path, error).type();
+  if (type != fs::file_type::none) return type;
+  throw NamedError(path, "cannot be examined: " + error.message());
+}
+
+bool exists(const std::string& path) { return type_of(path) != fs::file_type::not_found; }
+
 bool holds_other_things(const std::string& out) {
-  for (const auto& entry : fs::directory_iterator(out)) {
-    if (entry.path().filename() != ".work") return true;
+  std::error_code error;
+  for (fs::directory_iterator entry(out, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().filename() != ".work") return true;
   }
+  if (error) throw NamedError(out, "cannot list: " + error.message());
   return false;
 }
 
 }  // namespace
 
 std::optional<DatasetFile> Workspace::find() const {
-  if (!fs::exists(dataset_file())) return std::nullopt;
+  if (!exists(dataset_file())) return std::nullopt;
   return read_dataset_file(dataset_file());
 }
 
 DatasetFile Workspace::open(const DatasetSettings& settings) const {
-  if (!fs::exists(dataset_file())) {
-    if (fs::is_directory(out_) && holds_other_things(out_)) {
+  if (!exists(dataset_file())) {
+    if (type_of(out_) == fs::file_type::directory && holds_other_things(out_)) {
       throw NamedError(out_, "holds other things and no dataset");
     }
     make_folder(work());
@@ -46,7 +59,7 @@ DatasetFile Workspace::open(const DatasetSettings& settings) const {
   return dataset;
 }
 
-bool Workspace::is_finished(std::uint64_t shard) const { return fs::exists(finished(shard)); }
+bool Workspace::is_finished(std::uint64_t shard) const { return exists(finished(shard)); }
 
 std::string Workspace::in_work(std::uint64_t shard, const std::string& suffix) const {
   return work() + "/" + shard_name(shard) + suffix;

@@ -6,6 +6,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "cli/printable.h"
+
 namespace mimi::cli {
 namespace {
 
@@ -71,7 +73,8 @@ void print_figures(const std::vector<LevelFigures>& levels, const std::string& n
                 figure(figures.bits_per_second, "%.0f").c_str(),
                 figure(figures.distances.si_sdr_db, "%.2f").c_str(),
                 figure(figures.distances.mel, "%.3f").c_str(),
-                figure(figures.distances.spectral_convergence, "%.3f").c_str(), name.c_str());
+                figure(figures.distances.spectral_convergence, "%.3f").c_str(),
+                printable(name).c_str());
   }
 }
 
@@ -130,8 +133,9 @@ Json codes_json(const CodeStatistics& codes) {
 void print_eval_table(const EvalReport& report) {
   const std::size_t count = report.recordings.size();
   std::printf("mimi %s, model %s (%s), %zu recording%s, %.1f s\n\n", MIMI_VERSION,
-              report.model.name.c_str(), std::string(dtype_name(report.model.dtype)).c_str(), count,
-              count == 1 ? "" : "s", total_seconds(report));
+              printable(report.model.name).c_str(),
+              std::string(dtype_name(report.model.dtype)).c_str(), count, count == 1 ? "" : "s",
+              total_seconds(report));
   std::printf("levels     bit/s  SI-SDR dB    mel  convergence  recording\n");
   for (const RecordingFigures& recording : report.recordings) {
     print_figures(recording.levels, recording.name);
@@ -154,7 +158,7 @@ std::string eval_json(const EvalReport& report) {
   json["mean"] = to_json(means(report.recordings));
   json["frames"] = report.codes.frames();
   json["codes"] = codes_json(report.codes);
-  return json.dump(1, ' ', false, Json::error_handler_t::replace);
+  return printable_json(json, 1);
 }
 
 }  // namespace mimi::cli
