@@ -23,6 +23,12 @@ WRONG_USAGE = [
     (["encode"], r"IN is required \(see mimi encode --help\)"),
     (["encode", "a.wav", "--frob"], r"unknown option '--frob' \(see mimi encode --help\)"),
     (["encode", "a.wav", "-o"], r"--output: 1 required FILE missing .*"),
+    (["tokenize", "a.wav", "--out", "d", "--as", "wav"], r"--as: 'wav' is not one of mimi, npy, .*"),
+    (["tokenize", "a.wav", "--out", "d", "--shard", "9/8"], r"--shard: '9/8' is not a share such as .*"),
+    (["tokenize", "a.wav", "--out", "d", "--channels", "keep"], r"--channels: .* 'keep' is not .*"),
+    (["detokenize", "d", "--out", "e", "--as", "npy"], r"--as: 'npy' is not one of wav, flac, ogg .*"),
+    (["verify", "d", "--resample", "2"], r"--resample: '2' is not a share above 0 and up to 1, .*"),
+    (["plot", "a.wav", "-o", "a.png", "--channels", "keep"], r"--channels: keep is not for this .*"),
     (["encode", "a.wav", "b.wav", "-o", "c"], r"-o is for one input, 2 are given: use --out-dir"),
     (["encode", "a.wav", "-o", "c", "--out-dir", "d"], r"-o and --out-dir exclude each other"),
     (["encode", "a/x.wav", "b/x.wav", "--out-dir", "d"],
@@ -247,11 +253,13 @@ class Encode(CliTest):
         isas = re.search(r"\(of (.*)\)", self.mimi("--version", out=None).decode())[1].split(", ")
         runs = [(["--threads", str(n)], {}) for n in (1, 2, 3, 4)]
         runs += [(["--isa", isa], {}) for isa in isas] + [([], {"MIMI_ISA": isa}) for isa in isas]
-        runs += [([], {"MIMI_THREADS": "2"})]
+        runs += [([], {"MIMI_THREADS": "2"}), (["--dtype", "f32"], {})]
         for options, env in runs:
             with self.subTest(options=options, env=env):
                 self.mimi(*options, "encode", "-f", "a.wav", env=env)  # options of every command
                 self.assertEqual(self.get("a.mimi"), expected)         # may stand before it
+        self.mimi("encode", "a.wav", "--dtype", "auto", "-o", "auto.mimi")
+        self.assertIn(self.info("auto.mimi")[0]["dtype"], ("f32", "bf16"))
         self.mimi("encode", "-f", "a.wav", "--block-frames", "4")
         self.assertNotEqual(self.get("a.mimi"), expected)
         self.put("b.mimi", expected)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import unittest
 
-from cli_support import MIMI, noise, wav
+from cli_support import MIMI, NO_COUNTERS, noise, wav
 from dataset_support import FORMS, MODEL, DatasetTest, tree
 
 
@@ -125,7 +125,7 @@ class ExactlyOnce(DatasetTest):
             for limit in limits:
                 self.tokenize(*args, form, "--out", form, code=1,
                               err=rf"mimi: {form}/.*: cannot write: File too large\n",
-                              preexec_fn=lambda limit=limit: resource.setrlimit(
+                              env=NO_COUNTERS, preexec_fn=lambda limit=limit: resource.setrlimit(
                                   resource.RLIMIT_FSIZE, (limit, limit)))
             self.tokenize(*args, form, "--out", form)
             self.assertEqual(tree(self.path(form)), tree(self.path(form + "-whole")))

@@ -183,6 +183,7 @@ TEST_CASE("a run of damage costs the blocks that it touches") {
 
 TEST_CASE("frames that only the file's end tells of are lost ones") {
   TokenHeader header = made_up_header();
+  header.source_rate_hz = 24000;
   Bytes file;
   TokenWriter writer(sink_to(file), header, 25);
   const Codes codes = made_up_codes(50 * 8, 2048);
