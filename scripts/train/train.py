@@ -93,6 +93,7 @@ class Trainer:
             self.load()
         else:
             self.start()
+            self.optimiser.limit_norms(list(self.model.named_parameters()))
         self.history = {}
         if args.workers > 1:
             self.share()
