@@ -150,6 +150,7 @@ struct TransformerStream::Together {
   std::span<TransformerStream* const> streams;
   std::span<RowBuffer* const> x;
   int steps;
+  std::vector<kernels::BatchItem> items = {};  // kept for their memory
 
   int count() const { return static_cast<int>(streams.size()); }
   TransformerStream& stream_at(int i) const { return *streams[static_cast<std::size_t>(i)]; }
@@ -157,24 +158,23 @@ struct TransformerStream::Together {
 
   // Products of rows(stream) for every stream, each as output(stream, its x) says.
   template <typename Output>
-  void multiply(const PackedMatrix& weights, RowBuffer TransformerStream::*rows,
-                Output output) const {
-    std::vector<kernels::BatchItem> items;
+  void multiply(const PackedMatrix& weights, RowBuffer TransformerStream::*rows, Output output) {
+    items.clear();
     for (int i = 0; i < count(); ++i) {
       items.push_back({gemm_rows(stream_at(i).*rows), output(stream_at(i), x_at(i))});
     }
     kernels::batch_gemm(threads, weights, items, steps);
   }
 
-  void attention(std::size_t layer) const;
+  void attention(std::size_t layer);
   void store_keys_and_values(std::size_t layer) const;
   void attend(std::size_t layer) const;
-  void mlp(std::size_t layer) const;
+  void mlp(std::size_t layer);
   void report(std::size_t layer) const;
 };
 
 // middle_ = x + scale * out(attend(q, k, v of the normed x))
-void TransformerStream::Together::attention(std::size_t layer) const {
+void TransformerStream::Together::attention(std::size_t layer) {
   const Transformer::Layer& weights = model.layers[layer];
   for (int i = 0; i < count(); ++i) {
     stream_at(i).normalize(weights.attention_norm, x_at(i), steps);
@@ -216,7 +216,7 @@ void TransformerStream::Together::attend(std::size_t layer) const {
 }
 
 // x = middle_ + scale * fc2(gelu(fc1(the normed middle_)))
-void TransformerStream::Together::mlp(std::size_t layer) const {
+void TransformerStream::Together::mlp(std::size_t layer) {
   const Transformer::Layer& weights = model.layers[layer];
   for (TransformerStream* s : streams) s->normalize(weights.mlp_norm, s->middle_, steps);
   multiply(weights.fc1, &TransformerStream::normed_, [](TransformerStream& s, RowBuffer&) {
@@ -245,7 +245,7 @@ void TransformerStream::Together::report(std::size_t layer) const {
 void TransformerStream::run(std::span<TransformerStream* const> streams,
                             std::span<RowBuffer* const> x, int steps) {
   const Transformer& model = *streams.front()->model_;
-  const Together together = {model, streams.front()->threads_, streams, x, steps};
+  Together together = {model, streams.front()->threads_, streams, x, steps};
   for (TransformerStream* s : streams) s->rope_.prepare(s->step_, steps);
   for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
     together.attention(layer);

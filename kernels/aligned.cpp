@@ -77,12 +77,12 @@ AlignedFloats::AlignedFloats(std::size_t size) : size_(size) {
   const std::size_t bytes = whole_lines(size);
   if (bytes >= kHugePage) {
     const auto region = std::make_shared<Region>(bytes);
-    data_ = {region, reinterpret_cast<float*>(region->cut(bytes))};
+    data_ = {reinterpret_cast<float*>(region->cut(bytes)), Free{region}};
     return;
   }
   void* memory = std::aligned_alloc(kCacheLine, bytes);
   if (memory == nullptr) throw std::bad_alloc();
-  data_ = {static_cast<float*>(memory), [](float* p) { std::free(p); }};
+  data_ = {static_cast<float*>(memory), Free{}};
   std::fill_n(data_.get(), size, 0.0f);
 }
 
@@ -102,8 +102,12 @@ AlignedFloats AlignedFloats::beside_others(std::size_t size) {
   }
   AlignedFloats floats;
   floats.size_ = size;
-  floats.data_ = {region, reinterpret_cast<float*>(memory)};
+  floats.data_ = {reinterpret_cast<float*>(memory), Free{region}};
   return floats;
+}
+
+void AlignedFloats::Free::operator()(float* p) const {
+  if (!pages) std::free(p);
 }
 
 }  // namespace mimi::kernels

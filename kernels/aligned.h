@@ -29,8 +29,12 @@ class AlignedFloats {
   std::size_t size() const { return size_; }
 
  private:
+  struct Free {
+    std::shared_ptr<void> pages;  // none: from the heap
+    void operator()(float* p) const;
+  };
   std::size_t size_ = 0;
-  std::shared_ptr<float[]> data_;  // of one owner, but for the pages
+  std::unique_ptr<float[], Free> data_;
 };
 
 // Memory that is kept from use to use, and only ever grows.

@@ -85,7 +85,7 @@ class ExactlyOnce(DatasetTest):
         self.fails("--model", MODEL, "tokenize", "in", "--out", "out", "--as", "wds",
                    err=r"out: was begun with other inputs; .*")
         self.fails("--model", MODEL, "tokenize", "in", "--out", "in",
-                   err="the inputs hold no recordings")
+                   err="in: is the output folder itself, which is not gone into")
         self.fails("--model", MODEL, "tokenize", "in", "--out", ".",
                    err=r"\.: holds other things and no dataset")
 

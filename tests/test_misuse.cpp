@@ -39,7 +39,7 @@ TEST_CASE("options that no stream can have are refused") {
   CHECK(refused_levels({6}) == "level: found 6, expected 0 to 5, what the model 'tiny-hf' has");
   CHECK(refused_levels({1, 1}) == "levels: found 1 after 1, expected ascending order");
 
-  const std::string early = "first frame: found -1, expected 0 or more";
+  const std::string early = "first frame: found -1, expected 0 to 536870912";
   CHECK(error_of([&] { Encoder(model, {.levels = 1, .stream = {}}).reset(-1); }) == early);
   CHECK(error_of([&] { Decoder(model, {.levels = {0}, .stream = {}}).reset(-1); }) == early);
 }

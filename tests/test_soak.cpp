@@ -111,6 +111,9 @@ TEST_CASE("many streams opened and closed: memory is flat, and each gives the bi
   Stream first(model);
   first.push(sound);
 
+  // Where in the heap small pieces happen to be kept decides how much of it can be given back, so
+  // the first streams together tell how much is held.
+  constexpr int kFirst = 20;
   Heap at_start{};
   const int streams = is_soak() ? 10000 : 100;
   for (int i = 0; i < streams; ++i) {
@@ -121,6 +124,7 @@ TEST_CASE("many streams opened and closed: memory is flat, and each gives the bi
       REQUIRE(same_bits(stream.audio, first.audio));
     }
     if (i == 0) at_start = heap();
+    if (i < kFirst) at_start.from_system = std::max(at_start.from_system, heap().from_system);
     REQUIRE(is_flat(at_start));
   }
 }
