@@ -11,17 +11,20 @@
 
 #include "kernels/parallel.h"
 
-// The thread sanitizer ends a child that starts threads.
+// The thread sanitizer ends a child that starts threads, and so does the emulator of aarch64.
+#ifdef __aarch64__
+#define MIMI_NO_THREADS_IN_A_CHILD
+#endif
 #ifdef __has_feature
 #if __has_feature(thread_sanitizer)
-#define MIMI_THREAD_SANITIZER
+#define MIMI_NO_THREADS_IN_A_CHILD
 #endif
 #endif
 
 namespace mimi::kernels {
 namespace {
 
-#ifdef MIMI_THREAD_SANITIZER
+#ifdef MIMI_NO_THREADS_IN_A_CHILD
 constexpr int kThreadsOfAChild = 1;
 #else
 constexpr int kThreadsOfAChild = 3;
