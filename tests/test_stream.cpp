@@ -213,7 +213,7 @@ TEST_CASE("tiny model in bf16 and int8: the stored bits for every cut and ISA") 
 
 // Rows of one channel, which Vecs must not write over.
 TEST_CASE("a model as narrow as can be: the same bits for every cut and ISA") {
-  const auto audio = noise(5);
+  const auto audio = speech();
   const auto open_narrow = [](const std::string& isa, Dtype dtype) {
     return Model::open((test_models() / "narrow-hf").string(), {.isa = isa, .dtype = dtype});
   };
