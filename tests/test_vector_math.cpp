@@ -97,6 +97,7 @@ TEST_CASE("the softmax's exponential, down to where it vanishes") {
       std::vector<float> exponentials(2 * kLanes), output(kLanes);
       table.attention({.keys = keys.data(),
                        .values = values.data(),
+                       .next_keys = keys.data(),
                        .head_dim = 1,
                        .blocks = 2,
                        .count = 1,
