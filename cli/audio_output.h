@@ -20,6 +20,7 @@ struct AudioOutputOptions {
   SinkOptions sink;  // its rate is where the sound goes
   int from_hz = 0;   // the rate of what is written
   int channels = 1;
+  double expected_s = 0;  // its length, where that is known beforehand
 };
 
 // Where the rate must change, a thread of its own resamples and writes.

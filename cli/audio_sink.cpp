@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "cli/output_file.h"
@@ -26,12 +27,17 @@ class PcmSink : public AudioSink {
   PcmSink(const OutputPlace& place, SampleFormat format)
       : file_(place.path, place.force, place.on_signal), format_(format) {}
 
-  PcmSink(const OutputPlace& place, SampleFormat format, int rate_hz, int channels)
+  PcmSink(const OutputPlace& place, SampleFormat format, int rate_hz, int channels,
+          double expected_s)
       : PcmSink(place, format) {
     is_wav_ = true;
     rate_hz_ = rate_hz;
     channels_ = channels;
-    file_.write(wav_header(format_, rate_hz_, channels_, std::nullopt));
+    // A pipe cannot be told its sizes, and "unknown" in RIFF is what most readers know.
+    if (file_.is_regular()) {
+      form_ = wav_form(expected_s * rate_hz * channels * bytes_per_sample(encoding_of(format)));
+    }
+    file_.write(header(std::nullopt));
     if (!file_.is_regular()) file_.flush();
   }
 
@@ -46,15 +52,20 @@ class PcmSink : public AudioSink {
   void finish() override {
     if (is_wav_ && file_.is_regular()) {
       if (data_bytes_ % 2 != 0) file_.write(std::vector<std::uint8_t>{0});
-      file_.overwrite(0, wav_header(format_, rate_hz_, channels_, data_bytes_));
+      file_.overwrite(0, header(data_bytes_));
     }
     file_.commit();
   }
 
  private:
+  std::vector<std::uint8_t> header(std::optional<std::int64_t> data_bytes) const {
+    return wav_header(format_, rate_hz_, channels_, form_, data_bytes);
+  }
+
   OutputFile file_;
   SampleFormat format_;
   bool is_wav_ = false;
+  WavForm form_ = WavForm::kRiff;
   int rate_hz_ = 0;
   int channels_ = 0;
   std::int64_t data_bytes_ = 0;
@@ -224,11 +235,11 @@ Container container_of(const std::string& path, const SinkOptions& options) {
 }
 
 std::unique_ptr<AudioSink> open_audio_sink(const OutputPlace& place, const SinkOptions& options,
-                                           int rate_hz, int channels) {
+                                           int rate_hz, int channels, double expected_s) {
   const bool is_s24 = options.sample == SampleFormat::kS24;
   switch (container_of(place.path, options)) {
     case Container::kWav:
-      return std::make_unique<PcmSink>(place, options.sample, rate_hz, channels);
+      return std::make_unique<PcmSink>(place, options.sample, rate_hz, channels, expected_s);
     case Container::kRaw:
       return std::make_unique<PcmSink>(place, options.sample);
     case Container::kFlac:

@@ -37,8 +37,9 @@ struct OutputPlace {
   OnSignal on_signal = OnSignal::kRemove;
 };
 
-// Throws mimi::Error.
+// `expected_s`: the length as far as it is known beforehand, which decides whether a WAV file has
+// sizes of 64 bits. Throws mimi::Error.
 std::unique_ptr<AudioSink> open_audio_sink(const OutputPlace& place, const SinkOptions& options,
-                                           int rate_hz, int channels);
+                                           int rate_hz, int channels, double expected_s);
 
 }  // namespace mimi::cli

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -73,9 +74,11 @@ int needed_levels(const std::vector<Job>& jobs, const LevelSet& asked) {
 
 class FileDecoder {
  public:
-  // The model must be the one that `input` was encoded with.
+  // The model must be the one that `input` was encoded with. `part_s` is how long the output will
+  // be, where that is known.
   FileDecoder(TokenInput input, const std::string& output, const Model& model,
-              const DecodeOptions& options, const CommonOptions& common)
+              const DecodeOptions& options, const CommonOptions& common,
+              std::optional<double> part_s)
       : input_(std::move(input)),
         header_(input_.header()),
         warm_up_frames_(warm_up_frames(model, header_, options)),
@@ -83,8 +86,9 @@ class FileDecoder {
         output_({.place = {.path = output, .force = options.output.force},
                  .sink = options.sink,
                  .from_hz = header_.sample_rate_hz,
-                 .channels = header_.streams}),
-        progress_(progress_options(common)) {
+                 .channels = header_.streams,
+                 .expected_s = part_s.value_or(0)}),
+        progress_({.name = input_.name(), .total_s = part_s, .quiet = common.quiet}) {
     from_ = sample_at(options.range.from_s.value_or(0), header_.sample_rate_hz);
     if (options.range.to_s) to_ = sample_at(*options.range.to_s, header_.sample_rate_hz);
     if (to_ && *to_ <= from_) throw NamedError(input_.name(), "the part is empty");
@@ -117,14 +121,6 @@ class FileDecoder {
     }
     const double frame_rate = static_cast<double>(header.sample_rate_hz) / header.frame_samples;
     return static_cast<std::int64_t>(std::ceil(*options.warm_up_s * frame_rate));
-  }
-
-  ProgressOptions progress_options(const CommonOptions& common) const {
-    ProgressOptions progress = {.name = input_.name(), .quiet = common.quiet};
-    if (header_.source_samples && header_.source_rate_hz > 0) {
-      progress.total_s = static_cast<double>(*header_.source_samples) / header_.source_rate_hz;
-    }
-    return progress;
   }
 
   // Decoding begins as late in the segment as gives the bits of the whole.
@@ -230,12 +226,24 @@ class FileDecoder {
   std::uint64_t samples_written_ = 0;
 };
 
-// A file that is damaged at its end, or claims an endless gap, is refused before any work.
-void verify_whole(const std::string& path) {
-  if (path == "-") return;
-  ByteReader bytes(path);
-  if (!bytes.is_regular()) return;
-  naming(bytes.name(), [&] { return read_token_info(token_source(bytes)); });
+// How long the sound of a file is; of a pipe, what its header says of the source, if anything.
+// A file that is damaged at its end, or claims an endless gap, is refused here, before any work.
+std::optional<double> whole_seconds(const std::string& path, const TokenHeader& header) {
+  if (path != "-") {
+    ByteReader bytes(path);
+    if (bytes.is_regular()) {
+      const auto info = naming(bytes.name(), [&] { return read_token_info(token_source(bytes)); });
+      return static_cast<double>(info.totals.samples) / header.sample_rate_hz;
+    }
+  }
+  if (!header.source_samples || header.source_rate_hz == 0) return std::nullopt;
+  return static_cast<double>(*header.source_samples) / header.source_rate_hz;
+}
+
+std::optional<double> part_seconds(std::optional<double> whole_s, const TimeRange& range) {
+  const double end_s = std::min(whole_s.value_or(HUGE_VAL), range.to_s.value_or(HUGE_VAL));
+  if (std::isinf(end_s)) return std::nullopt;
+  return std::max(0.0, end_s - range.from_s.value_or(0));
 }
 
 }  // namespace
@@ -250,8 +258,8 @@ int run_decode(const DecodeOptions& options, const CommonOptions& common) {
   return run_each(jobs, [&](const Job& job) {
     TokenInput input(job.input);
     check_model(input, model.info());
-    verify_whole(job.input);
-    FileDecoder decoder(std::move(input), job.output, model, options, common);
+    const auto part_s = part_seconds(whole_seconds(job.input, input.header()), options.range);
+    FileDecoder decoder(std::move(input), job.output, model, options, common, part_s);
     decoder.run();
     report_clipped(job.output, decoder.clipped(), common);
   });

@@ -250,7 +250,9 @@ class Detokenizing {
     sink.rate_hz = rate_hz();
     AudioOutput output({.place = {.path = part, .force = true, .on_signal = OnSignal::kLeave},
                         .sink = sink,
-                        .from_hz = settings_.sample_rate});
+                        .from_hz = settings_.sample_rate,
+                        .channels = 1,
+                        .expected_s = static_cast<double>(samples) / rate_hz()});
     decoder.reset();
     std::uint32_t crc = 0;
     auto left = json.at("samples").get<std::int64_t>();

@@ -38,7 +38,8 @@ class Roundtrip {
         output_({.place = {.path = job.output, .force = options.output.force},
                  .sink = options.sink,
                  .from_hz = model_.sample_rate,
-                 .channels = input_.streams()}),
+                 .channels = input_.streams(),
+                 .expected_s = input_.source_seconds().value_or(0)}),
         progress_(
             {.name = input_.name(), .total_s = input_.source_seconds(), .quiet = common.quiet}) {
     if (options.plot.empty()) return;

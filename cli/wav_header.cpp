@@ -15,6 +15,7 @@ constexpr int kFormatPcm = 1;
 constexpr int kFormatFloat = 3;
 constexpr int kFormatExtensible = 0xFFFE;
 constexpr std::uint32_t kUnknownSize = 0xFFFFFFFF;
+constexpr std::int64_t kMostRiffBytes = 0xFFFFFFFF - 64;  // with room for the header
 // Chunks before 'fmt ' are kept in memory, in case the file must be handed on from its first byte.
 constexpr std::size_t kSeenLimit = 1 << 20;
 // Bytes 2 to 15 of the GUIDs that stand for the plain format tags.
@@ -196,7 +197,11 @@ class Prober {
 
 WavProbe probe_wav(ByteReader& reader) { return Prober(reader).run(); }
 
-std::vector<std::uint8_t> wav_header(SampleFormat format, int rate_hz, int channels,
+WavForm wav_form(double data_bytes) {
+  return data_bytes < kMostRiffBytes ? WavForm::kRiff : WavForm::kRf64;
+}
+
+std::vector<std::uint8_t> wav_header(SampleFormat format, int rate_hz, int channels, WavForm form,
                                      std::optional<std::int64_t> data_bytes) {
   std::vector<std::uint8_t> bytes;
   const auto put_text = [&](std::string_view s) { bytes.insert(bytes.end(), s.begin(), s.end()); };
@@ -206,13 +211,27 @@ std::vector<std::uint8_t> wav_header(SampleFormat format, int rate_hz, int chann
   const bool is_float = format == SampleFormat::kF32;
   const int sample_bytes = bytes_per_sample(encoding_of(format));
   const auto frame_bytes = static_cast<std::uint64_t>(sample_bytes * channels);
-  const std::uint64_t header_bytes = is_float ? 58 : 44;
-  const bool known = data_bytes && static_cast<std::uint64_t>(*data_bytes) < kUnknownSize - 64;
-  const std::uint64_t size = known ? static_cast<std::uint64_t>(*data_bytes) : kUnknownSize;
+  const bool is_long = form == WavForm::kRf64;
+  const bool known = data_bytes && (is_long || *data_bytes < kMostRiffBytes);
+  const auto size = static_cast<std::uint64_t>(known ? *data_bytes : 0);
+  const std::uint64_t header_bytes = (is_float ? 58U : 44U) + (is_long ? 36U : 0U);
+  const std::uint64_t riff_size = header_bytes - 8 + size + size % 2;
+  const auto put_size = [&](std::uint64_t value) {
+    put(known && !is_long ? value : kUnknownSize, 4);
+  };
 
-  put_text("RIFF");
-  put(known ? header_bytes - 8 + size + size % 2 : kUnknownSize, 4);
-  put_text("WAVEfmt ");
+  put_text(is_long ? "RF64" : "RIFF");
+  put_size(riff_size);
+  put_text("WAVE");
+  if (is_long) {
+    put_text("ds64");
+    put(28, 4);
+    put(known ? riff_size : UINT64_MAX, 8);
+    put(known ? size : UINT64_MAX, 8);
+    put(known ? size / frame_bytes : UINT64_MAX, 8);
+    put(0, 4);  // sizes of other chunks
+  }
+  put_text("fmt ");
   put(is_float ? 18 : 16, 4);
   put(is_float ? kFormatFloat : kFormatPcm, 2);
   put(static_cast<std::uint64_t>(channels), 2);
@@ -224,10 +243,10 @@ std::vector<std::uint8_t> wav_header(SampleFormat format, int rate_hz, int chann
     put(0, 2);
     put_text("fact");
     put(4, 4);
-    put(known ? size / frame_bytes : kUnknownSize, 4);
+    put_size(size / frame_bytes);
   }
   put_text("data");
-  put(size, 4);
+  put_size(size);
   return bytes;
 }
 

@@ -32,8 +32,15 @@ struct WavProbe {
 // but not in a regular file that tells its whole size.
 WavProbe probe_wav(ByteReader& reader);
 
-// The header of a WAV of `data_bytes` bytes of samples; none, or more than fits: "unknown".
-std::vector<std::uint8_t> wav_header(SampleFormat format, int rate_hz, int channels,
+// RIFF's sizes have 32 bits, RF64's 64 (EBU Tech 3306).
+enum class WavForm { kRiff, kRf64 };
+
+// The form that holds `data_bytes` bytes of samples.
+WavForm wav_form(double data_bytes);
+
+// The header of a WAV of `data_bytes` bytes of samples; none, or more than the form holds:
+// "unknown". Its length depends on `format` and `form` alone.
+std::vector<std::uint8_t> wav_header(SampleFormat format, int rate_hz, int channels, WavForm form,
                                      std::optional<std::int64_t> data_bytes);
 
 }  // namespace mimi::cli

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cli/audio_input.h"
+#include "cli/audio_sink.h"
 #include "cli/bounded_queue.h"
 #include "cli/level_set.h"
 #include "cli/output_file.h"
@@ -23,6 +24,7 @@
 #include "cli/resampler.h"
 #include "cli/system_limits.h"
 #include "cli/usage_error.h"
+#include "cli/wav_header.h"
 #include "core/error.h"
 #include "tests/files.h"
 
@@ -155,6 +157,49 @@ TEST_CASE("the length of a compressed WAV is checked, which libsndfile does not"
   CHECK(open_audio_source(path, {})->read(read) >= 30000);
   fs::resize_file(path, fs::file_size(path) - 1000);
   CHECK_THROWS_AS(open_audio_source(path, {}), mimi::Error);
+}
+
+TEST_CASE("a WAV that will be beyond 4 GiB has sizes of 64 bits, others have 32") {
+  const TempDir folder;
+  const std::vector<float> wave = sine(24000, 440, 2001);
+  for (const SampleFormat format : {SampleFormat::kS24, SampleFormat::kF32}) {
+    for (const double expected_s : {0.0, 40000.0, 90000.0}) {
+      const std::string path = folder / "long.wav";
+      const auto sink =
+          open_audio_sink({.path = path, .force = true}, {.sample = format}, 24000, 1, expected_s);
+      sink->write(wave);
+      sink->finish();
+      SF_INFO info{};
+      SNDFILE* file = sf_open(path.c_str(), SFM_READ, &info);
+      REQUIRE(file != nullptr);
+      CHECK((info.format & SF_FORMAT_TYPEMASK) ==
+            (expected_s == 90000.0 ? SF_FORMAT_RF64 : SF_FORMAT_WAV));
+      CHECK(info.frames == 2001);
+      std::vector<float> theirs(2001);
+      CHECK(sf_readf_float(file, theirs.data(), 2001) == 2001);
+      CHECK(sf_close(file) == 0);
+
+      std::vector<float> ours(3000);
+      ours.resize(open_audio_source(path, {})->read(ours));
+      CHECK(ours == theirs);
+    }
+  }
+}
+
+TEST_CASE("the header of a long WAV tells its sizes") {
+  const std::int64_t bytes = 5'000'000'003;
+  const auto header = wav_header(SampleFormat::kS24, 24000, 1, WavForm::kRf64, bytes);
+  const auto field = [&](std::size_t at) {
+    std::uint64_t value = 0;
+    for (std::size_t i = 8; i-- > 0;) value = value << 8 | header.at(at + i);
+    return value;
+  };
+  CHECK(header.size() == 80);
+  CHECK(field(20) == 80 - 8 + 5'000'000'004);
+  CHECK(field(28) == 5'000'000'003);
+  CHECK(field(36) == 5'000'000'003 / 3);
+  CHECK(wav_form(4e9) == WavForm::kRiff);
+  CHECK(wav_form(5e9) == WavForm::kRf64);
 }
 
 TEST_CASE("an output file is whole or not there") {
