@@ -1,13 +1,16 @@
 #include "cli/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "cli/help.h"
 #include "cli/level_set.h"
 #include "cli/option_parsers.h"
+#include "cli/suggestion.h"
 #include "core/token_file.h"
 
 namespace mimi::cli {
@@ -202,20 +205,61 @@ int print(const std::string& text) {
   return kExitDone;
 }
 
+// Of `app` and, where one was chosen, its command.
+std::vector<std::string> long_options(const CLI::App& app) {
+  std::vector<std::string> names;
+  const auto add = [&](const CLI::App& from) {
+    for (const CLI::Option* option : from.get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  };
+  for (const CLI::App* command : app.get_subcommands()) add(*command);
+  add(app);
+  return names;
+}
+
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(command->get_name());
+  }
+  return names;
+}
+
+std::string unknown(const std::string& kind, const std::string& word,
+                    const std::vector<std::string>& names) {
+  const std::string nearest = nearest_name(word.substr(0, word.find('=')), names);
+  return "unknown " + kind + " '" + word + "'" +
+         (nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
+}
+
 // CLI11's messages say what is wrong, but not where to read on.
 [[noreturn]] void throw_usage(const CLI::App& app, const CLI::Error& error) {
   const auto chosen = app.get_subcommands();
   const std::string command = chosen.empty() ? "mimi" : "mimi " + chosen.front()->get_name();
   std::string cause = error.what();
-  const std::vector<std::string> unknown = app.remaining(true);
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !unknown.empty()) {
-    const bool is_option = unknown.front().starts_with('-');
-    cause = (is_option        ? "unknown option '"
-             : chosen.empty() ? "unknown command '"
-                              : "unexpected argument '") +
-            unknown.front() + "'";
+  const std::vector<std::string> left = app.remaining(true);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !left.empty()) {
+    const std::string& word = left.front();
+    cause = word.starts_with('-') ? unknown("option", word, long_options(app))
+            : chosen.empty()      ? unknown("command", word, command_names(app))
+                                  : "unexpected argument '" + word + "'";
   }
   throw UsageError(cause + " (see " + command + " --help)");
+}
+
+// `mimi help COMMAND` is `mimi COMMAND --help`.
+std::vector<std::string> without_help_command(const CLI::App& app,
+                                              std::vector<std::string> arguments) {
+  if (arguments.empty() || arguments.front() != "help") return arguments;
+  arguments.erase(arguments.begin());
+  const std::vector<std::string> names = command_names(app);
+  if (!arguments.empty() &&
+      std::find(names.begin(), names.end(), arguments.front()) == names.end()) {
+    throw UsageError(unknown("command", arguments.front(), names) + " (see mimi --help)");
+  }
+  arguments.emplace_back("--help");
+  return arguments;
 }
 
 }  // namespace
@@ -242,7 +286,9 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_token_tools(app, parsed->common, parsed->chosen);
   add_convert_model(app, parsed->common, parsed->chosen);
   try {
-    app.parse(argc, argv);
+    auto arguments = without_help_command(app, {argv + std::min(argc, 1), argv + argc});
+    std::reverse(arguments.begin(), arguments.end());  // which is how CLI11 takes them
+    app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
     const auto commands = app.get_subcommands();
     return [text = help_text(commands.empty() ? app : *commands.front())] { return print(text); };

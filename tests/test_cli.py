@@ -21,7 +21,13 @@ WRONG_USAGE = [
     (["--isa", "avx2"], r"no command given \(see mimi --help\)"),
     (["--frob", "info", "a"], r"unknown option '--frob' \(see mimi info --help\)"),
     (["encode"], r"IN is required \(see mimi encode --help\)"),
-    (["encode", "a.wav", "--frob"], r"unknown option '--frob' \(see mimi encode --help\)"),
+    (["encode", "a.wav", "--frob"], r"unknown option '--frob'; did you mean '--from'\? \(see .*"),
+    (["enocde", "a.wav"], r"unknown command 'enocde'; did you mean 'encode'\? \(see mimi --help\)"),
+    (["tokenise"], r"unknown command 'tokenise'; did you mean 'tokenize'\? .*"),
+    (["cu", "a.mimi"], r"unknown command 'cu' \(see mimi --help\)"),
+    (["encode", "a.wav", "--levles=8"], r"unknown option '--levles=8'; did you mean '--levels'\? .*"),
+    (["encode", "a.wav", "--thread", "1"], r"unknown option '--thread'; did you mean '--threads'\? .*"),
+    (["help", "enocde"], r"unknown command 'enocde'; did you mean 'encode'\? \(see mimi --help\)"),
     (["encode", "a.wav", "-o"], r"--output: 1 required FILE missing .*"),
     (["tokenize", "a.wav", "--out", "d", "--as", "wav"], r"--as: 'wav' is not one of mimi, npy, .*"),
     (["tokenize", "a.wav", "--out", "d", "--shard", "9/8"], r"--shard: '9/8' is not a share such as .*"),
@@ -132,6 +138,8 @@ class Usage(CliTest):
                 text = self.mimi(command, "--help", out=None).decode()
                 self.assertTrue(text.startswith(f"Usage: mimi {command} "), text)
                 self.assertEqual(self.mimi(command, "a", "-h", out=None).decode(), text)
+                self.assertEqual(self.mimi("help", command, out=None).decode(), text)
+        self.assertEqual(self.mimi("help", out=None), overview)
         # Without a command the same is said, but nothing was done.
         self.mimi(code=2, err=re.escape(overview.decode()))
 
