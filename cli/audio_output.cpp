@@ -16,8 +16,8 @@ AudioOutput::AudioOutput(const AudioOutputOptions& options)
     throw Error(options.place.path + ": a sample rate of " + std::to_string(rate_hz_) +
                 " Hz is more than 256 times away from " + std::to_string(options.from_hz) + " Hz");
   }
-  sink_ = open_audio_sink(options.place, options.sink, rate_hz_, options.channels,
-                          options.expected_s);
+  sink_ =
+      open_audio_sink(options.place, options.sink, rate_hz_, options.channels, options.expected_s);
   if (rate_hz_ == options.from_hz) return;
   resampler_ = std::thread([this, options] {
     try {
