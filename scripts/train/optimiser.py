@@ -93,6 +93,12 @@ class Optimiser:
         """To those of these weights, which are at their start."""
         self.limits = [norm_limit(name, weight) for name, weight in named]
 
+    def allow(self, changed):
+        """Lifts the limits of a weight that was set anew to the norm that it has."""
+        for number, weight in enumerate(self.weights):
+            if weight is changed:
+                self.limits[number] = torch.maximum(self.limits[number], weight.detach().norm())
+
     def tensors(self):
         return sum(self.moments, [])
 

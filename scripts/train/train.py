@@ -143,6 +143,7 @@ class Trainer:
         batches = [self.draw() for _ in range(ENROL_FRAMES // (self.args.batch * self.args.frames))]
         half, _ = self.model.quantizer.halves()
         error = self.pupil.start(half, batches, [self.model.latent(audio) for audio in batches])
+        self.optimiser.allow(half.output_proj.weight)
         mean, _ = self.average.quantizer.halves()
         for name in ("input_proj", "output_proj"):
             getattr(mean, name).weight.copy_(getattr(half, name).weight)
