@@ -5,7 +5,7 @@
 
 LABELS.json comes from phones.py, TEACHER from teacher.py.  Two tables:
 
-Phones: the phone of each half of a frame, silence apart, guessed from one level's token alone, and
+Phones: the phone of each half of a frame, silent ones apart, guessed from one level's token alone, and
 from it and its two neighbours (naive Bayes; the tables are counted on four of five labelled clips
 and asked about the fifth).  `--others` are recordings without labels, of speakers whom the model
 has not heard: there the teacher's answers are the labels, and tables are counted on four fifths.
@@ -27,7 +27,7 @@ from quantizer import nearest
 from teacher import HALVES, LABEL_MIDDLE, LABEL_SECONDS, PHONES, load_teacher
 
 FOLDS = 5
-SMOOTHING = 0.02  # of a count, spread as the phones are
+SMOOTHING = 0.4  # of a count, spread as the phones are
 PAIRS = 3000
 SHORTEST_WORD = 3  # frames
 OTHERS_SECONDS = 8
@@ -75,7 +75,8 @@ class Tables:
             self.given.append(np.log(table / table.sum(1, keepdims=True)) - self.prior)
 
     def guess(self, tokens, places):
-        return (self.prior + sum(self.given[p][tokens[p]] for p in places)).argmax(1)
+        scores = np.tile(self.prior, (tokens.shape[1], 1))
+        return sum((self.given[place][tokens[place]] for place in places), scores).argmax(1)
 
 
 def places_of(tokens):
@@ -86,20 +87,25 @@ def places_of(tokens):
 
 def accuracies(clips, level, entries):
     """clips: (tokens [2 x frames], labels [frames x HALVES]); shares of the spoken halves told
-    right by the likeliest phone alone, by the token, and by it and its neighbours."""
-    right, spoken = np.zeros(3), 0
+    right by the likeliest phone alone, by the token, and by it and its neighbours.
+
+    Of silence the tables know nothing: half of some sources, it would win where counts are few.
+    """
+    right, asked = np.zeros(3), 0
     for half in range(HALVES):
-        parts = [[(places_of(tokens[level]), labels[:, half]) for number, (tokens, labels)
-                  in enumerate(clips) if (number % FOLDS == 0) == test] for test in (False, True)]
-        (fit, known), (asked, truth) = ([np.concatenate(x, -1) for x in zip(*part)]
-                                        for part in parts)
+        parts = []
+        for test in (False, True):
+            chosen = [(places_of(tokens[level])[:, labels[:, half] > 0],
+                       labels[:, half][labels[:, half] > 0])
+                      for number, (tokens, labels) in enumerate(clips)
+                      if (number % FOLDS == 0) == test]
+            parts.append([np.concatenate(column, -1) for column in zip(*chosen)])
+        (fit, known), (tokens, truth) = parts
         tables = Tables(fit, known, entries)
-        heard = truth > 0
-        right[0] += (truth[heard] == 1 + tables.prior[1:].argmax()).sum()
-        for column, places in ((1, (1,)), (2, (0, 1, 2))):
-            right[column] += (tables.guess(asked, places) == truth)[heard].sum()
-        spoken += heard.sum()
-    return right / spoken
+        for column, places in enumerate(((), (1,), (0, 1, 2))):
+            right[column] += (tables.guess(tokens, places) == truth).sum()
+        asked += len(truth)
+    return right / asked
 
 
 def aligned(one, other):
@@ -156,6 +162,15 @@ def word_pairs(clips, rng):
     return same, different, len(often)
 
 
+def shuffle(clips, rng):
+    """Permutes the frames of all these [2 x frames] in place."""
+    together = rng.permutation(np.concatenate(clips, 1), axis=1)
+    start = 0
+    for tokens in clips:
+        tokens[:] = together[:, start:start + tokens.shape[1]]
+        start += tokens.shape[1]
+
+
 @torch.no_grad()
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -166,36 +181,35 @@ def main():
     p.add_argument("--sources", nargs="*", help="labelled sources to take, else all")
     p.add_argument("--others", nargs="*", default=[], help="unlabelled recordings (file stems)")
     p.add_argument("--shuffle", action="store_true",
-                   help="permute the tokens of each clip: everything must fall to chance")
+                   help="permute all tokens in time: everything must fall to chance")
     args = p.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     model, teacher = load_model(args.model), load_teacher(args.teacher, "cpu")
-
-    def take(pcm):
-        tokens, posteriors = analyse(model, teacher, pcm)
-        return (rng.permuted(tokens, axis=1) if args.shuffle else tokens), posteriors
-
-    sets, words = {}, []
-    for source, clips in json.loads(pathlib.Path(args.labels).read_text()).items():
-        if args.sources and source not in args.sources:
-            continue
-        sound = np.memmap(pathlib.Path(args.pcm) / (source + ".s16"), np.int16, "r")
-        for clip in clips:
-            tokens, posteriors = take(sound[clip["start"]:clip["start"] + clip["length"]])
-            sets.setdefault("labelled", []).append((tokens, labels_of(clip, tokens.shape[1])))
-            words.append(words_of(clip, tokens, posteriors))
+    pcm = {path.stem: np.memmap(path, np.int16, "r") for path in pathlib.Path(args.pcm).glob("*.s16")}
+    labelled = [(source, clip)
+                for source, clips in json.loads(pathlib.Path(args.labels).read_text()).items()
+                for clip in clips if not args.sources or source in args.sources]
+    heard = [analyse(model, teacher, pcm[source][clip["start"]:clip["start"] + clip["length"]])
+             for source, clip in labelled]
+    if args.shuffle:
+        shuffle([tokens for tokens, _ in heard], rng)
+    sets = dict(labelled=[(tokens, labels_of(clip, tokens.shape[1]))
+                          for (_, clip), (tokens, _) in zip(labelled, heard)])
+    words = [words_of(clip, *both) for (_, clip), both in zip(labelled, heard)]
     for source in args.others:
-        sound = np.memmap(pathlib.Path(args.pcm) / (source + ".s16"), np.int16, "r")
-        for start in range(0, len(sound) - HOP_SAMPLES, OTHERS_SECONDS * SAMPLE_RATE):
-            tokens, posteriors = take(sound[start:start + OTHERS_SECONDS * SAMPLE_RATE])
-            sets.setdefault(source, []).append((tokens, posteriors.argmax(2)))
+        starts = range(0, len(pcm[source]) - HOP_SAMPLES, OTHERS_SECONDS * SAMPLE_RATE)
+        sets[source] = [(tokens, posteriors.argmax(2)) for tokens, posteriors in (
+            analyse(model, teacher, pcm[source][start:start + OTHERS_SECONDS * SAMPLE_RATE])
+            for start in starts)]
+        if args.shuffle:
+            shuffle([tokens for tokens, _ in sets[source]], rng)
     entries = model.config["codebook_size"]
     print("| phones of | level | likeliest | token | with neighbours |\n|" + " --- |" * 5)
     for name, clips in sets.items():
         for level in (0, 1):
-            print(f"| {name} | {level} | "
-                  + " | ".join(f"{share:.3f}" for share in accuracies(clips, level, entries)) + " |")
+            shares = accuracies(clips, level, entries)
+            print(f"| {name} | {level} | " + " | ".join(f"{x:.3f}" for x in shares) + " |")
     same, different, kinds = word_pairs(words, rng)
     print(f"\n| tokens shared ({kinds} words) | level 0 | level 1 |\n|" + " --- |" * 3)
     for name, pairs in (("same word", same), ("different words", different)):
