@@ -16,7 +16,7 @@ import numpy as np
 from pocketsphinx import Decoder
 
 from data import SAMPLE_RATE, decode_folder, resample_poly
-from teacher import LABEL_SECONDS, PHONES
+from teacher import PHONES
 
 MODEL = pathlib.Path("/usr/share/pocketsphinx/model/en-us")
 RATE = 16000
@@ -79,11 +79,12 @@ def align(recogniser, aligner, pcm):
     """[[word, [[phone, first label, labels], ...]], ...]; empty where nothing fits."""
     words = [word for word, _, _ in decode(recogniser, pcm)]
     spelt = [recogniser.lookup_word(word).split() for word in words]
-    if not words:
+    sequence = [phone for phones in spelt for phone in phones]
+    if not sequence:
         return []
-    aligner.set_align_text(" ".join(sum(spelt, [])))
+    aligner.set_align_text(" ".join(sequence))
     phones = decode(aligner, pcm)
-    if [phone for phone, _, _ in phones] != sum(spelt, []):
+    if [phone for phone, _, _ in phones] != sequence:
         return []
     parts = iter(phones)
     return [[word.split("(")[0], [list(next(parts)) for _ in phones]]

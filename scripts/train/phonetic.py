@@ -5,9 +5,9 @@
 
 LABELS.json comes from phones.py, TEACHER from teacher.py.  Two tables:
 
-Phones: the phone of each half of a frame, silent ones apart, guessed from one level's token alone, and
-from it and its two neighbours (naive Bayes; the tables are counted on four of five labelled clips
-and asked about the fifth).  `--others` are recordings without labels, of speakers whom the model
+Phones: the phone of each half of a frame, silent ones apart, guessed from one level's token alone,
+and from it and its two neighbours (naive Bayes; the tables are counted on four of five labelled
+clips and asked about the fifth).  `--others` are recordings without labels, of speakers whom the model
 has not heard: there the teacher's answers are the labels, and tables are counted on four fifths.
 
 Words: the same word in two clips, its frames aligned in time by the teacher's posteriors (DTW):
@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from data import SAMPLE_RATE
 from model import HOP_SAMPLES, Mimi
 from quantizer import nearest
-from teacher import HALVES, LABEL_MIDDLE, LABEL_SECONDS, PHONES, load_teacher
+from teacher import HALVES, LABEL_SECONDS, PHONES, load_teacher, phones_in
 
 FOLDS = 5
 SMOOTHING = 0.4  # of a count, spread as the phones are
@@ -53,12 +53,8 @@ def analyse(model, teacher, pcm):
 
 def labels_of(clip, frames):
     """The phone in the middle of each half [frames x HALVES]."""
-    known = np.zeros(int((clip["length"] / SAMPLE_RATE + 1) / LABEL_SECONDS), np.int64)
-    for _, phones in clip["words"]:
-        for phone, first, count in phones:
-            known[max(first, 0):max(first + count, 0)] = PHONES.index(phone)
     middles = (np.arange(frames * HALVES) + 0.5) * HOP_SAMPLES / HALVES / SAMPLE_RATE
-    return known[np.rint((middles - LABEL_MIDDLE) / LABEL_SECONDS).astype(int)].reshape(frames, -1)
+    return phones_in(clip, middles).reshape(frames, HALVES)
 
 
 class Tables:
@@ -186,7 +182,8 @@ def main():
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     model, teacher = load_model(args.model), load_teacher(args.teacher, "cpu")
-    pcm = {path.stem: np.memmap(path, np.int16, "r") for path in pathlib.Path(args.pcm).glob("*.s16")}
+    pcm = {path.stem: np.memmap(path, np.int16, "r")
+           for path in pathlib.Path(args.pcm).glob("*.s16")}
     labelled = [(source, clip)
                 for source, clips in json.loads(pathlib.Path(args.labels).read_text()).items()
                 for clip in clips if not args.sources or source in args.sources]

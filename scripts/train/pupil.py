@@ -26,6 +26,8 @@ class Pupil(nn.Module):
 
     def __init__(self, path, config):
         super().__init__()
+        if config["codebook_dim"] < HALVES * len(PHONES):
+            raise SystemExit(f"--teacher needs a --latent-dim of at least {HALVES * len(PHONES)}")
         # In a list, as it is not to be trained or saved.
         self.teacher = [load_teacher(path, "cpu")]
         # Latents are of any size and their means drift.

@@ -77,6 +77,16 @@ def cross_entropy(logits, targets):
     return -(each * targets).sum(2).mean()
 
 
+def phones_in(clip, seconds):
+    """The phone at each of these times from the clip's start; silence before and after it."""
+    labels = np.zeros(int(clip["length"] / SAMPLE_RATE / LABEL_SECONDS) + 1, np.int64)
+    for _, phones in clip["words"]:
+        for phone, first, count in phones:
+            labels[first:first + count] = PHONES.index(phone)
+    index = np.rint((seconds - LABEL_MIDDLE) / LABEL_SECONDS).astype(int)
+    return np.append(labels, 0)[index.clip(0, len(labels))]
+
+
 class LabelledBatches(Batches):
     """Augmented segments of labelled clips and the phone in each slot."""
 
@@ -85,15 +95,7 @@ class LabelledBatches(Batches):
                   for source, _ in clips}
         super().__init__([sounds[source][clip["start"]:clip["start"] + clip["length"]]
                           for source, clip in clips], seed)
-        self.labels = [self._label(clip) for _, clip in clips]
-
-    @staticmethod
-    def _label(clip):
-        labels = np.zeros(int(clip["length"] / SAMPLE_RATE / LABEL_SECONDS) + 1, np.int64)
-        for _, phones in clip["words"]:
-            for phone, first, count in phones:
-                labels[max(first, 0):max(first + count, 0)] = PHONES.index(phone)
-        return labels
+        self.clips = [clip for _, clip in clips]
 
     def draw_labelled(self, items, samples):
         """Audio [items x 1 x samples] and labels [items x slots]."""
@@ -102,9 +104,7 @@ class LabelledBatches(Batches):
             audio.append(self._segment(samples))
             source, start, speed = self.last
             seconds = (start + (np.arange(samples // SLOT) + 0.5) * SLOT * speed) / SAMPLE_RATE
-            index = np.rint((seconds - LABEL_MIDDLE) / LABEL_SECONDS).astype(int).clip(0)
-            known = np.append(self.labels[source], 0)  # beyond its end it is padded
-            labels.append(known[index.clip(max=len(known) - 1)])
+            labels.append(phones_in(self.clips[source], seconds))
         return (torch.from_numpy(np.stack(audio)[:, None].astype(np.float32)),
                 torch.from_numpy(np.stack(labels)))
 
