@@ -144,7 +144,7 @@ def main():
         loss.backward()
         optimiser.step()
         decay.step()
-        if step % 250 == 0:
+        if step % 250 == 0 or step == args.steps:
             every, spoken = accuracy(teacher, others, samples)
             print(f"step {step}: {loss.item():.3f} nats; of other clips {every:.3f} of slots "
                   f"right, {spoken:.3f} of the spoken ones", flush=True)
