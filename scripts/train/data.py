@@ -71,13 +71,16 @@ class Batches:
         self.rng = np.random.default_rng(seed)
         weight = np.array([len(source) for source in sources], float) ** 0.7
         self.weight = weight / weight.sum()
+        self.last = None  # source, start and speed of the last segment
 
     def _speed(self, samples):
         """A segment read at 0.85 to 1.15 of its speed, half of the time."""
         speed = int(self.rng.integers(85, 116)) if self.augment and self.rng.random() < 0.5 else 100
-        source = self.sources[self.rng.choice(len(self.sources), p=self.weight)]
+        number = self.rng.choice(len(self.sources), p=self.weight)
+        source = self.sources[number]
         length = samples * speed // 100 + 8
         start = int(self.rng.integers(0, max(1, len(source) - length + 1)))
+        self.last = (number, start, speed / 100)
         audio = source[start:start + length].astype(np.float32) / 32768
         audio = np.pad(audio, (0, length - len(audio)))  # a recording shorter than the segment
         return (audio if speed == 100 else resample_poly(audio, 100, speed))[:samples]

@@ -15,6 +15,7 @@ SLOW, SLOWNESS = "decoder.layers.14.", 0.1
 ADAM_SHARE = 0.5  # of the rate, which is Muon's; its steps in a wide matrix are of larger norm
 SECOND = ".block.3.conv.weight"  # of residual blocks, which start near the identity
 SECOND_GROWTH = 6.0
+FREE = "head."  # tells phones, for which its logits have to grow
 
 
 def orthogonalise(matrix, steps=5):
@@ -36,7 +37,7 @@ def norm_limit(name, weight):
     Nothing asks for features of a certain size.  Left to drift they grew to 67,000 in 1,600 steps:
     biases and transformers, whose parts are of size 1, then do nothing, and channels die.
     """
-    if weight.dim() == 1:
+    if weight.dim() == 1 or name.startswith(FREE):
         return torch.full((), float("inf"))
     return weight.detach().norm() * (SECOND_GROWTH if name.endswith(SECOND) else 1.0)
 
@@ -74,7 +75,8 @@ class Optimiser:
         self.team, self.steps = team, 0
         self.weights = [weight for _, weight in named]
         self.of_encoder = [id(weight) in encoder for weight in self.weights]
-        self.muon = [muon and w.dim() == 3 and not name.startswith(WHOLE) for name, w in named]
+        self.muon = [muon and w.dim() == 3 and not name.startswith(WHOLE + (FREE,))
+                     for name, w in named]
         self.share = [1.0 if muon else SLOWNESS if name.startswith(SLOW) else ADAM_SHARE
                       for (name, _), muon in zip(named, self.muon)]
         self.moments = [[torch.zeros_like(weight) for _ in range(1 if muon else 2)]
@@ -91,6 +93,12 @@ class Optimiser:
         """To those of these weights, which are at their start."""
         self.limits = [norm_limit(name, weight) for name, weight in named]
 
+    def allow(self, changed):
+        """Lifts the limits of a weight that was set anew to the norm that it has."""
+        for number, weight in enumerate(self.weights):
+            if weight is changed:
+                self.limits[number] = torch.maximum(self.limits[number], weight.detach().norm())
+
     def tensors(self):
         return sum(self.moments, [])
 
@@ -98,7 +106,9 @@ class Optimiser:
         return dict(steps=self.steps, moments=self.moments, limits=self.limits)
 
     def load_state_dict(self, state):
-        self.steps, self.limits = state["steps"], state["limits"]
+        """Weights after those of the state, a head's that it lacks, keep their start."""
+        self.steps = state["steps"]
+        self.limits[:len(state["limits"])] = state["limits"]
         for tensor, saved in zip(self.tensors(), sum(state["moments"], [])):
             tensor.copy_(saved)
 

@@ -57,7 +57,7 @@ def draw_levels(items, device):
 
 
 def quantise_half(half, latent, kept, learn):
-    """latent [B x H x T], kept [B] levels -> quantised [B x H x T] and the commitment loss.
+    """latent [B x H x T], kept [B] levels -> quantised projection [B x D x T], commitment loss.
 
     The gradient passes straight through to the projected latent.
     """
@@ -80,15 +80,21 @@ def quantise_half(half, latent, kept, learn):
         residual = residual - chosen
     commitment = commitment / (len(half.layers) * flat.detach().var())
     straight = (flat + (total - flat).detach()) * (kept > 0)[:, None]
-    return half.output_proj(straight.view(items, frames, dim).transpose(1, 2)), commitment
+    return straight.view(items, frames, dim).transpose(1, 2), commitment
 
 
 def quantise(quantizer, latent, kept, learn):
-    """Both halves: level 0, then levels 1.. of the same latent."""
+    """Both halves' projections: level 0's, then levels 1.. of the same latent."""
     semantic, acoustic = quantizer.halves()
     first, first_loss = quantise_half(semantic, latent, kept.clamp(max=1), learn)
     rest, rest_loss = quantise_half(acoustic, latent, kept - 1, learn)
-    return first + rest, first_loss + rest_loss
+    return first, rest, first_loss + rest_loss
+
+
+def joined(quantizer, first, rest):
+    """What the decoder gets of both halves' projections [B x H x T]."""
+    semantic, acoustic = quantizer.halves()
+    return semantic.output_proj(first) + acoustic.output_proj(rest)
 
 
 def effective_bits(levels):
@@ -127,7 +133,7 @@ class Channel:
         return high.exp2()
 
     def __call__(self, latent, kept):
-        """latent [B x H x T], kept levels [B] -> what the decoder gets [B x H x T]."""
+        """latent [B x H x T], kept levels [B] -> the received projection [B x D x T]."""
         projected = self.half.input_proj(latent).transpose(1, 2)
         values, vectors = self.components(projected.detach().flatten(0, 1))
         water = self.water(values, effective_bits(kept))[:, None]
@@ -135,7 +141,7 @@ class Channel:
         noise = (water * gain).sqrt()[:, None] * torch.randn_like(projected)
         turned = (projected - self.mean) @ vectors * gain[:, None] + noise
         received = (turned @ vectors.t() + self.mean) * (kept > 0)[:, None, None]
-        return self.half.output_proj(received.transpose(1, 2))
+        return received.transpose(1, 2)
 
 
 @torch.no_grad()

@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 
 import discriminators as gan
 import quantizer as rvq
+from pupil import Pupil
 from data import Batches, decode_folder
 from export import export
 from initialise import initialise
@@ -34,6 +35,7 @@ WARM_UP_STEPS = 50
 GAN_RAMP_STEPS = 1000
 CLIP_NORM = 2.0
 COMMITMENT = 0.25
+ENROL_FRAMES = 6400
 
 
 def arguments():
@@ -59,6 +61,8 @@ def arguments():
                    help="orthogonalised momentum for convolutions, Adam for the rest")
     p.add_argument("--workers", type=int, default=1,
                    help="processes of one thread, each with a batch of its own (CPU)")
+    p.add_argument("--teacher", help="teacher.py's file: level 0 learns phones")
+    p.add_argument("--semantic-weight", type=float, default=1.0, help="weight of that term")
     p.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights")
     p.add_argument("--holdout", nargs="*", default=[], help="recordings (file stems) to leave out")
     p.add_argument("--bf16", action=argparse.BooleanOptionalAction,
@@ -83,9 +87,14 @@ class Trainer:
         self.channels = [rvq.Channel(half) for half in self.model.quantizer.halves()]
         self.judges = gan.make_discriminators().to(self.device)
         self.reconstruction = Reconstruction(self.device)
-        self.team = Team(args.workers, list(self.model.parameters()))
+        self.pupil = (Pupil(args.teacher, self.config).to(self.device) if args.teacher
+                      else None)
+        self.weights = list(self.model.named_parameters())
+        if self.pupil:
+            self.weights += self.pupil.named_parameters()
+        self.team = Team(args.workers, [weight for _, weight in self.weights])
         encoder = {id(weight) for weight in self.model.encoder_side().parameters()}
-        self.optimiser = Optimiser(list(self.model.named_parameters()), encoder, args.muon, self.team)
+        self.optimiser = Optimiser(self.weights, encoder, args.muon, self.team)
         self.judge_optimiser = torch.optim.AdamW(self.judges.parameters(), args.rate,
                                                  betas=(0.8, 0.99))
         self.state_path = self.out / "state.pt"
@@ -93,15 +102,15 @@ class Trainer:
             self.load()
         else:
             self.start()
-            self.optimiser.limit_norms(list(self.model.named_parameters()))
+            self.optimiser.limit_norms(self.weights)
         self.history = {}
         if args.workers > 1:
             self.share()
 
     def share(self):
         """Moves what the workers have in common to memory that they share."""
-        for tensor in (self.optimiser.tensors() + list(self.model.state_dict().values())
-                       + list(self.average.state_dict().values())):
+        for tensor in (self.optimiser.tensors() + [weight for _, weight in self.weights]
+                       + list(self.model.buffers()) + list(self.average.state_dict().values())):
             tensor.share_memory_()
 
     # State
@@ -116,6 +125,8 @@ class Trainer:
             self.average.load_state_dict(self.model.state_dict())
             self.phase = "continuous" if self.args.continuous_steps else "joint"
             self.log(f"starting from {self.args.start}")
+            if self.pupil:
+                self.enrol()
             return
         model = self.model.to("cpu")
         ratio = initialise(model, [torch.from_numpy(self.batches.draw(16, 40 * HOP_SAMPLES))
@@ -123,20 +134,38 @@ class Trainer:
         self.model.to(self.device)
         self.average.load_state_dict(self.model.state_dict())
         self.log(f"initialised: signal-to-noise ratio {ratio:.1f} dB")
+        if self.pupil:
+            self.enrol()
+
+    @torch.no_grad()
+    def enrol(self):
+        """Turns level 0's projections, which were trained for sound, to what tells phones."""
+        batches = [self.draw() for _ in range(ENROL_FRAMES // (self.args.batch * self.args.frames))]
+        half, _ = self.model.quantizer.halves()
+        error = self.pupil.start(half, batches, [self.model.latent(audio) for audio in batches])
+        self.optimiser.allow(half.output_proj.weight)
+        mean, _ = self.average.quantizer.halves()
+        for name in ("input_proj", "output_proj"):
+            getattr(mean, name).weight.copy_(getattr(half, name).weight)
+        self.log(f"level 0 learns phones: linear in the latents {error:.2f} of the variance left")
 
     def parts(self):
-        return dict(model=self.model, average=self.average, judges=self.judges,
-                    optimiser=self.optimiser, judge_optimiser=self.judge_optimiser)
+        pupil = dict(pupil=self.pupil) if self.pupil else {}
+        return pupil | dict(model=self.model, average=self.average, judges=self.judges,
+                            optimiser=self.optimiser, judge_optimiser=self.judge_optimiser)
 
     def load(self):
         state = torch.load(self.state_path, map_location=self.device, weights_only=True)
         if state["config"] != self.config:
             raise SystemExit(f"{self.state_path}: holds a model of another size than asked for")
         for name, part in self.parts().items():
-            part.load_state_dict(state[name])
+            if name in state:
+                part.load_state_dict(state[name])
         self.step, self.phase = state["step"], state["phase"]
         self.batches = Batches(self.sources, self.args.seed + self.step)
         self.log(f"resumed at step {self.step}, phase {self.phase}")
+        if self.pupil and "pupil" not in state:
+            self.enrol()
 
     def save(self):
         state = {name: part.state_dict() for name, part in self.parts().items()}
@@ -157,7 +186,8 @@ class Trainer:
         if self.phase != "continuous":
             halves = self.average.quantizer
             kept = torch.full((self.args.batch,), 8, device=self.device)
-            latents = [rvq.quantise(halves, latent, kept, False)[0] for latent in latents]
+            latents = [rvq.joined(halves, *rvq.quantise(halves, latent, kept, False)[:2])
+                       for latent in latents]
         mean = torch.stack([self.average.synthesise(latent).mean() for latent in latents]).mean()
         self.average.decoder.layers[-1].conv.bias.sub_(mean)
         self.log(f"took out a mean of {mean.item():.5f}")
@@ -222,22 +252,26 @@ class Trainer:
     # One step
 
     def reconstruct(self, audio):
-        """audio [B x 1 x samples] -> the decoded audio and the commitment loss."""
+        """audio [B x 1 x samples] -> the decoded audio, commitment loss and, if taught, phones'."""
         quantizer = self.model.quantizer
         kept = rvq.draw_levels(len(audio), self.device)
         with self.autocast():
             latent = self.model.latent(audio)
         latent = latent.float()
         if self.phase == "continuous":
-            semantic, acoustic = self.channels
-            quantised = semantic(latent, kept.clamp(max=1)) + acoustic(latent, kept - 1)
+            halves = zip(self.channels, (kept.clamp(max=1), kept - 1))
+            first, rest = (channel(latent, levels) for channel, levels in halves)
             commitment = latent.new_zeros(())
         else:
             learn = self.phase == "joint" and self.team.rank == 0
-            quantised, commitment = rvq.quantise(quantizer, latent, kept, learn)
+            first, rest, commitment = rvq.quantise(quantizer, latent, kept, learn)
+        phones = None
+        if self.pupil and self.phase != "final":
+            phones = self.pupil(first, audio)
+            first = first.detach()  # level 0 is for phones: what sounds is asked of the others
         with self.autocast():
-            output = self.model.synthesise(quantised)
-        return output.float(), commitment
+            output = self.model.synthesise(rvq.joined(quantizer, first, rest))
+        return output.float(), commitment, phones
 
     def train_judges(self, audio, output):
         with self.autocast():
@@ -265,9 +299,9 @@ class Trainer:
     @torch.no_grad()
     def follow_average(self):
         decay = min(self.args.average, (1 + self.step) / (10 + self.step))
-        mine = [number for number, owner in enumerate(self.optimiser.owner)
-                if owner == self.team.rank]
         means, weights = (list(m.parameters()) for m in (self.average, self.model))
+        mine = [number for number in range(len(means))
+                if self.optimiser.owner[number] == self.team.rank]
         torch._foreach_lerp_([means[n] for n in mine], [weights[n] for n in mine], 1 - decay)
         if self.phase == "joint" and self.team.rank == 0:
             self.copy_codebooks()
@@ -276,10 +310,13 @@ class Trainer:
         rates = self.rates()
         self.judge_optimiser.param_groups[0]["lr"] = rates[0]
         audio = self.draw()
-        output, commitment = self.reconstruct(audio)
+        output, commitment, phones = self.reconstruct(audio)
         terms = self.reconstruction(audio, output)
         loss = weighted(terms) + COMMITMENT * commitment
         terms["commitment"] = commitment
+        if phones is not None:
+            loss = loss + self.args.semantic_weight * phones
+            terms["phones"] = phones
         if self.step >= self.args.gan_step:
             loss = loss + self.adversarial_loss(audio, output, terms)
         loss.backward()
@@ -289,7 +326,8 @@ class Trainer:
         self.step += 1
         self.follow_average()
         self.team.wait()
-        self.model.zero_grad(set_to_none=False)
+        for gradient in self.team.gradients[self.team.rank]:
+            gradient.zero_()
         for name, value in terms.items():
             self.history.setdefault(name, []).append(value.item())
 
@@ -308,7 +346,8 @@ class Trainer:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.stop)
         self.team.fork()
-        for weight, gradient in zip(self.model.parameters(), self.team.gradients[self.team.rank]):
+        gradients = self.team.gradients[self.team.rank]
+        for (_, weight), gradient in zip(self.weights, gradients):
             weight.grad = gradient
         seed = self.args.workers * (self.args.seed + self.step) + self.team.rank
         torch.manual_seed(seed)
