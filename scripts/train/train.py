@@ -27,7 +27,7 @@ from pupil import Pupil
 from data import Batches, decode_folder
 from export import export
 from initialise import initialise
-from losses import Reconstruction, weighted
+from losses import FeatureSizes, Reconstruction, weighted
 from model import HOP_SAMPLES, Mimi, make_config
 from optimiser import Optimiser, Team
 
@@ -103,6 +103,7 @@ class Trainer:
         else:
             self.start()
             self.optimiser.limit_norms(self.weights)
+        self.sizes = FeatureSizes(self.model)
         self.history = {}
         if args.workers > 1:
             self.share()
@@ -312,6 +313,7 @@ class Trainer:
         audio = self.draw()
         output, commitment, phones = self.reconstruct(audio)
         terms = self.reconstruction(audio, output)
+        terms["size"] = self.sizes.penalty()
         loss = weighted(terms) + COMMITMENT * commitment
         terms["commitment"] = commitment
         if phones is not None:
