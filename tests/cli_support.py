@@ -19,8 +19,6 @@ FRAME = 1920
 
 # Root may read anything, unless it is not allowed to.
 UNPRIVILEGED = [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
-# For processes that may not write large files: what scripts/coverage counts is in one.
-NO_COUNTERS = {"LLVM_PROFILE_FILE": "/dev/null"}
 
 FORMATS = {  # encoding -> format tag, bits, scale of a float
     "u8": (1, 8, 128), "s16": (1, 16, 1 << 15), "s24": (1, 24, 1 << 23), "s32": (1, 32, 1 << 31),
