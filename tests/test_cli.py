@@ -26,6 +26,7 @@ WRONG_USAGE = [
     (["tokenize", "a.wav", "--out", "d", "--as", "wav"], r"--as: 'wav' is not one of mimi, npy, .*"),
     (["tokenize", "a.wav", "--out", "d", "--shard", "9/8"], r"--shard: '9/8' is not a share such as .*"),
     (["detokenize", "d", "--out", "e", "--as", "npy"], r"--as: 'npy' is not one of wav, flac, ogg .*"),
+    (["verify", "d", "--resample", "1", "--seed", "-1"], r"--seed: '-1' is not a number from 0 .*"),
     (["verify", "d", "--resample", "2"], r"--resample: '2' is not a share above 0 and up to 1, .*"),
     (["plot", "a.wav", "-o", "a.png", "--channels", "keep"], r"--channels: keep is not for this .*"),
     (["encode", "a.wav", "b.wav", "-o", "c"], r"-o is for one input, 2 are given: use --out-dir"),
