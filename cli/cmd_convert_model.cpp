@@ -37,8 +37,9 @@ Dtype wanted_dtype(const CommonOptions& common) {
 
 // The original is worth more than what is made of it.
 void refuse_same_file(const std::string& input, const std::string& output) {
-  const std::string source = std::filesystem::is_directory(input) ? find_checkpoint(input) : input;
-  std::error_code error;  // where there is no output yet
+  std::error_code error;  // where there is no output yet, or reading the input will tell
+  const std::string source =
+      std::filesystem::is_directory(input, error) ? find_checkpoint(input) : input;
   if (std::filesystem::equivalent(source, output, error)) {
     throw UsageError(output + ": is the model to convert: give another folder");
   }

@@ -1,4 +1,6 @@
 // mimi detokenize: a dataset of tokens back to recordings.
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -166,7 +168,7 @@ class Detokenizing {
     finished.write(bytes_of(shard_head(settings_, shard) + "\n"));
     for (const Recording& recording : recordings) finished.write(bytes_of(recording.made + "\n"));
     finished.commit();
-    fs::remove(lock_name);
+    unlink(lock_name.c_str());  // of a finished shard it would be in nobody's way
   }
 
   // As many at once as there are workers; the first failure of the whole is rethrown.
@@ -211,7 +213,7 @@ class Detokenizing {
       const std::int64_t samples = length(json);
       const std::string place = output_place(settings_.form, id, shard);
       if (!fits_file_system(place)) throw Error("its id is too long for the name of a file");
-      if (!fs::is_regular_file(sound_.path(place))) {
+      if (type_of(sound_.path(place)) != fs::file_type::regular) {
         decode(*stored.at(source).codes(json, recording.line), json, decoder, samples, place,
                recording.row);
       }

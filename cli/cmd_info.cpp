@@ -11,13 +11,12 @@
 #include "cli/named_error.h"
 #include "cli/printable.h"
 #include "cli/token_input.h"
+#include "core/token_file.h"
 
 namespace mimi::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr int kTokenFileVersion = 1;  // the only one that TokenReader reads
 
 double seconds(const TokenFileInfo& info) {
   return static_cast<double>(info.totals.samples) / info.header.sample_rate_hz;
@@ -60,7 +59,7 @@ Json to_json(const std::string& name, const TokenFileInfo& info) {
   Json text = Json::array();  // a key may be there often
   for (const auto& [key, value] : header.text) text.push_back({key, value});
   return {{"file", name},
-          {"version", kTokenFileVersion},
+          {"version", kTokenVersion},
           {"bytes", info.bytes},
           {"seconds", seconds(info)},
           {"sample_rate", header.sample_rate_hz},
@@ -116,7 +115,7 @@ void print(const std::string& name, const TokenFileInfo& info) {
   const TokenHeader& header = info.header;
   const TokenTotals& totals = info.totals;
   std::printf("%s\n", printable(name).c_str());
-  line("file", "version " + std::to_string(kTokenFileVersion) + ", " + counted(info.bytes, "byte") +
+  line("file", "version " + std::to_string(kTokenVersion) + ", " + counted(info.bytes, "byte") +
                    ", every checksum right");
   line("sound", number(seconds(info), 2) + " s, " + counted(totals.samples, "sample") + " at " +
                     std::to_string(header.sample_rate_hz) + " Hz, " +

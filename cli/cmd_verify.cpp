@@ -309,9 +309,14 @@ class Verifier {
   void check_files() {
     const std::string suffix = fs::path(output_place(settings_.form, "x", 0)).extension();
     std::uint64_t files = 0;
-    for (const auto& entry : fs::recursive_directory_iterator(options_.dataset)) {
-      if (entry.path().extension() == suffix) ++files;
+    std::string place = options_.dataset;  // where it is looked next
+    std::error_code error;
+    for (fs::recursive_directory_iterator entry(place, error), end; !error && entry != end;
+         entry.increment(error)) {
+      place = entry->path();
+      if (entry->path().extension() == suffix) ++files;
     }
+    if (error) throw NamedError(place, "cannot list: " + error.message());
     const std::uint64_t expected =
         is_file_per_row(settings_.form) ? counts_.done : settings_.shards();
     if (files <= expected) return;

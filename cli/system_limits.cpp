@@ -83,7 +83,8 @@ std::optional<double> cgroup_cpu_limit(const fs::path& root) {
       here = tightest(mount, group, quota_v2);
     } else if (names_cpu(controllers)) {
       const fs::path own = mount / controllers;
-      here = tightest(fs::exists(own) ? own : mount / "cpu", group, quota_v1);
+      std::error_code error;  // what cannot be examined is not there for us
+      here = tightest(fs::exists(own, error) ? own : mount / "cpu", group, quota_v1);
     }
     if (here) limit = std::min(limit.value_or(*here), *here);
   }

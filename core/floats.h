@@ -21,7 +21,6 @@ class Floats {
       : owned_(std::move(values)), view_(owned_.get(), count) {}
 
   std::span<const float> view() const { return view_; }
-  bool is_mapped() const { return owned_ == nullptr; }
 
  private:
   std::unique_ptr<float[]> owned_;

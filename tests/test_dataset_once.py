@@ -7,7 +7,7 @@ import signal
 import subprocess
 import unittest
 
-from cli_support import MIMI, NO_COUNTERS, noise, wav
+from cli_support import MIMI, noise, wav
 from dataset_support import FORMS, MODEL, DatasetTest, tree
 
 
@@ -109,6 +109,8 @@ class ExactlyOnce(DatasetTest):
         self.put("a" + part, own)
         os.rename(self.path("a/shard-000001.tar"), self.path("a/x"))
         self.fails("merge", "a", err=r".* its output a/shard-000001.tar is missing")
+        os.symlink("shard-000001.tar", self.path("a/shard-000001.tar"))
+        self.fails("merge", "a", err="a/shard-000001.tar: cannot be examined: Too many levels of .*")
         os.rename(self.path("a/x"), self.path("a/shard-000001.tar"))
         self.mimi("merge", "a", err=r"mimi: a: 4 recordings, 0 failed\n")
 
@@ -125,7 +127,7 @@ class ExactlyOnce(DatasetTest):
             for limit in limits:
                 self.tokenize(*args, form, "--out", form, code=1,
                               err=rf"mimi: {form}/.*: cannot write: File too large\n",
-                              env=NO_COUNTERS, preexec_fn=lambda limit=limit: resource.setrlimit(
+                              preexec_fn=lambda limit=limit: resource.setrlimit(
                                   resource.RLIMIT_FSIZE, (limit, limit)))
             self.tokenize(*args, form, "--out", form)
             self.assertEqual(tree(self.path(form)), tree(self.path(form + "-whole")))

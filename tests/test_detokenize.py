@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Datasets turned back into sound."""
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -58,6 +59,18 @@ class Detokenize(DatasetTest):
             self.fails("--model", MODEL, "detokenize", "out", "--out", "sound",
                        err="out/manifest.jsonl: line 1 is missing or damaged")
             shutil.rmtree(self.path("sound"))
+
+    def test_a_place_that_cannot_be_examined(self):
+        self.corpus(2)
+        self.tokenize("in", "--out", "out", "--shard-size", "1")
+        args = ["--model", MODEL, "-q", "detokenize", "out", "--out", "sound", "--shard"]
+        self.mimi(*args, "1/2")
+        os.makedirs(self.path("sound/1"))
+        os.symlink("r1.wav", self.path("sound/1/r1.wav"))
+        self.fails(*args, "2/2",
+                   err="sound/1/r1.wav: cannot be examined: Too many levels of symbolic links")
+        os.remove(self.path("sound/1/r1.wav"))
+        self.mimi(*args, "2/2")
 
     def test_kills_shares_and_failures(self):
         chance = random.Random(9)

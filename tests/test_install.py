@@ -14,12 +14,18 @@ PROGRAM = os.path.join(SOURCE, "tests", "install")
 # A second is 13 frames of 1920 samples, the last one padded.
 ROUNDTRIP = "104 codes, 24960 samples\n"
 
+
+def build_type():
+    with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as file:
+        return re.search("^CMAKE_BUILD_TYPE:STRING=(.*)$", file.read(), re.MULTILINE)[1]
+
+
 FILES = {
     "bin/mimi",
     "include/mimi/core/codec.h",
     "include/mimi/core/error.h",
     "include/mimi/core/token_file.h",
-    "lib/cmake/mimi/mimi-targets-release.cmake",
+    f"lib/cmake/mimi/mimi-targets-{build_type().lower()}.cmake",
     "lib/cmake/mimi/mimi-targets.cmake",
     "lib/cmake/mimi/mimiConfig.cmake",
     "lib/cmake/mimi/mimiConfigVersion.cmake",

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 
 #include "cli/named_error.h"
 
@@ -32,6 +31,13 @@ void read_all_at(int fd, std::int64_t offset, std::span<std::uint8_t> bytes,
     offset += count;
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
+}
+
+std::filesystem::file_type type_of(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::file_type type = std::filesystem::status(path, error).type();
+  if (type != std::filesystem::file_type::none) return type;
+  throw NamedError(path, "cannot be examined: " + error.message());
 }
 
 UniqueFd open_for_reading(const std::string& path) {

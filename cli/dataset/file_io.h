@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,8 @@
 
 namespace mimi::cli {
 
+// Throws where nobody can say.
+std::filesystem::file_type type_of(const std::string& path);
 UniqueFd open_for_reading(const std::string& path);
 void write_all(int fd, std::span<const std::uint8_t> bytes, const std::string& name);
 // Throws too when the file ends before.

@@ -93,7 +93,7 @@ class Merger {
   }
 
   void check_output(const std::string& place, const std::string& name) const {
-    if (!fs::is_regular_file(workspace_.path(place))) {
+    if (type_of(workspace_.path(place)) != fs::file_type::regular) {
       throw NamedError(name, "its output " + workspace_.path(place) + " is missing");
     }
   }

@@ -16,14 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Throws mimi::Error where nobody can say.
-fs::file_type type_of(const std::string& path) {
-  std::error_code error;
-  const fs::file_type type = fs::status(path, error).type();
-  if (type != fs::file_type::none) return type;
-  throw NamedError(path, "cannot be examined: " + error.message());
-}
-
 bool exists(const std::string& path) { return type_of(path) != fs::file_type::not_found; }
 
 bool holds_other_things(const std::string& out) {

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""What `mimi verify` finds beside damage: sources, codes and rows that are others than they were."""
+import io
+import json
+import os
+import tarfile
+import unittest
+
+from cli_support import UNPRIVILEGED, noise, wav
+from dataset_support import MODEL, DatasetTest
+
+
+class Verify(DatasetTest):
+    def finds(self, *args, problem):
+        """One problem, told in a line of its own."""
+        self.mimi("--model", MODEL, "verify", *args, code=1,
+                  err=rf"mimi: {problem}\nmimi: out: .* 1 problem\n")
+
+    def tar(self, *names):
+        with tarfile.open(self.path("in.tar"), "w") as tar:
+            for name in names:
+                data = wav(noise(3000, seed=len(name)))
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+
+    def test_a_source_that_changed(self):
+        self.corpus(2)
+        self.tokenize("in", "--out", "out")
+        self.mimi("verify", "--sources", "out", err=r".* 2 recordings, 0 problems\n")
+        self.put("in/1/r1.wav", wav(noise(5500, seed=9)))
+        self.mimi("verify", "out", err=r".* 2 recordings, 0 problems\n")
+        self.finds("--sources", "out", problem=r"in/1/r1.wav: is not the file that was tokenized: "
+                                               r"its SHA-256 is another")
+        os.remove(self.path("in/1/r1.wav"))
+        self.finds("--sources", "out", problem="in/1/r1.wav: No such file or directory")
+
+    def test_a_member_that_is_gone(self):
+        self.tar("a.wav", "bb.wav")
+        self.tokenize("in.tar", "--out", "out")
+        self.tar("new.wav", "bb.wav")
+        self.finds("--sources", "out", problem="in.tar: a.wav: is not there any more")
+
+    def test_codes_of_another_recording(self):
+        for name, seed in (("a", 1), ("b", 2)):
+            self.put(name + ".wav", wav(noise(9000, seed=seed)))
+        self.tokenize("a.wav", "--out", "a")
+        self.tokenize("b.wav", "--out", "out")
+        claimed = {key: self.lines("a/manifest.jsonl")[0][key] for key in ("source", "sha256")}
+        row = {**self.lines("out/manifest.jsonl")[0], **claimed}
+        self.put("out/manifest.jsonl", json.dumps(row, separators=(",", ":")).encode() + b"\n")
+        self.mimi("verify", "--sources", "out", err=r".* 1 recordings, 0 problems\n")
+        self.finds("--resample", "1", "out",
+                   problem=r"out/b.mimi: row 0: encoded again, its codes differ within frames 0 to 5")
+
+    def test_another_dtype(self):
+        self.put("a.wav", wav(noise(3000)))
+        self.tokenize("a.wav", "--dtype", "bf16", "--out", "out")
+        self.fails("--model", MODEL, "verify", "--resample", "1", "out",
+                   err=r"out: was made in bf16, arithmetic 1, and cannot be made again in f32, "
+                       r"arithmetic 1; --dtype chooses another")
+        self.mimi("--model", MODEL, "verify", "--dtype", "bf16", "--resample", "1", "--seed", "3",
+                  "out", err=r".* 1 encoded again, 0 problems\n")
+
+    def test_rows(self):
+        self.corpus(3)
+        self.tokenize("in", "--out", "out")
+        first, second, third = self.get("out/manifest.jsonl").splitlines(True)
+        for lines, cause in [((second, third), "row 0 is missing"),
+                             ((first, third), "row 1 is missing"),
+                             ((first, first, second, third), "row 0 is there twice")]:
+            self.put("out/manifest.jsonl", b"".join(lines))
+            self.fails("verify", "out", err=f"out: {cause}")
+
+    def test_a_folder_that_may_not_be_read(self):
+        self.corpus(2)
+        self.tokenize("in", "--out", "out")
+        os.mkdir(self.path("out/1/closed"), 0)
+        self.fails("verify", "out", under=UNPRIVILEGED,
+                   err="out/1/closed: cannot list: Permission denied")
+        os.rmdir(self.path("out/1/closed"))
+        self.mimi("verify", "out", err=r".* 2 recordings, 0 problems\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
