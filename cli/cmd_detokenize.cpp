@@ -168,7 +168,7 @@ class Detokenizing {
     finished.write(bytes_of(shard_head(settings_, shard) + "\n"));
     for (const Recording& recording : recordings) finished.write(bytes_of(recording.made + "\n"));
     finished.commit();
-    unlink(lock_name.c_str());  // of a finished shard it would be in nobody's way
+    unlink(lock_name.c_str());  // one that stays, of a finished shard, is in nobody's way
   }
 
   // As many at once as there are workers; the first failure of the whole is rethrown.
@@ -253,7 +253,6 @@ class Detokenizing {
     AudioOutput output({.place = {.path = part, .force = true, .on_signal = OnSignal::kLeave},
                         .sink = sink,
                         .from_hz = settings_.sample_rate,
-                        .channels = 1,
                         .expected_s = static_cast<double>(samples) / rate_hz()});
     decoder.reset();
     std::uint32_t crc = 0;

@@ -226,8 +226,8 @@ std::vector<std::string> command_names(const CLI::App& app) {
   return names;
 }
 
-std::string unknown(const std::string& kind, const std::string& word,
-                    const std::vector<std::string>& names) {
+std::string unknown_name(const std::string& kind, const std::string& word,
+                         const std::vector<std::string>& names) {
   const std::string nearest = nearest_name(word.substr(0, word.find('=')), names);
   return "unknown " + kind + " '" + word + "'" +
          (nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
@@ -241,22 +241,21 @@ std::string unknown(const std::string& kind, const std::string& word,
   const std::vector<std::string> left = app.remaining(true);
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !left.empty()) {
     const std::string& word = left.front();
-    cause = word.starts_with('-') ? unknown("option", word, long_options(app))
-            : chosen.empty()      ? unknown("command", word, command_names(app))
+    cause = word.starts_with('-') ? unknown_name("option", word, long_options(app))
+            : chosen.empty()      ? unknown_name("command", word, command_names(app))
                                   : "unexpected argument '" + word + "'";
   }
   throw UsageError(cause + " (see " + command + " --help)");
 }
 
 // `mimi help COMMAND` is `mimi COMMAND --help`.
-std::vector<std::string> without_help_command(const CLI::App& app,
-                                              std::vector<std::string> arguments) {
+std::vector<std::string> help_as_option(const CLI::App& app, std::vector<std::string> arguments) {
   if (arguments.empty() || arguments.front() != "help") return arguments;
   arguments.erase(arguments.begin());
   const std::vector<std::string> names = command_names(app);
   if (!arguments.empty() &&
       std::find(names.begin(), names.end(), arguments.front()) == names.end()) {
-    throw UsageError(unknown("command", arguments.front(), names) + " (see mimi --help)");
+    throw UsageError(unknown_name("command", arguments.front(), names) + " (see mimi --help)");
   }
   arguments.emplace_back("--help");
   return arguments;
@@ -286,7 +285,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_token_tools(app, parsed->common, parsed->chosen);
   add_convert_model(app, parsed->common, parsed->chosen);
   try {
-    auto arguments = without_help_command(app, {argv + std::min(argc, 1), argv + argc});
+    auto arguments = help_as_option(app, {argv + std::min(argc, 1), argv + argc});
     std::reverse(arguments.begin(), arguments.end());  // which is how CLI11 takes them
     app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
