@@ -140,7 +140,6 @@ void TransposedConv::pack_values(const Weights& weight) {
 void TransposedConv::run(int most_threads, const RowBuffer& input, int first, int rows,
                          const kernels::GemmOutput& output) const {
   const int threads = kernels::worthwhile_threads(most_threads, rows * flop_per_row());
-  const kernels::GemmInput a = pairs_of(input, first);
   // Each block of rows goes through all phases while it is in the cache; with few rows each thread
   // has phases of its own, so that no two read the same weights.
   constexpr int kBlockRows = 48;
@@ -151,7 +150,8 @@ void TransposedConv::run(int most_threads, const RowBuffer& input, int first, in
     const int block = task / tasks_a_block;
     const int first_row = rows * block / blocks, last_row = rows * (block + 1) / blocks;
     const int first_phase = task % tasks_a_block * phases_a_task;
-    const kernels::Operand operand = kernels::make_operand(phases_.front(), a, first_row, last_row);
+    const kernels::Operand operand = kernels::make_operand(
+        1, phases_.front(), pairs_of(input, first + first_row), last_row - first_row);
     const kernels::GemmOutput block_output = kernels::output_at(output, first_row * stride());
     for (int j = first_phase; j < first_phase + phases_a_task; ++j) {
       const kernels::PackedMatrix& w = phases_[static_cast<std::size_t>(j)];

@@ -17,7 +17,7 @@ int padded_columns(const PackedMatrix& w) { return (w.columns() + kLanes - 1) / 
 // One item's rows, each with all its taps, at `row`, and their scales at `scale`.
 void gather_item(const PackedMatrix& w, const BatchItem& item, int rows, std::ptrdiff_t stride,
                  float* row, float* scale) {
-  const Operand own = make_operand(w, item.a, 0, rows);
+  const Operand own = make_operand(1, w, item.a, rows);
   // Joined taps are one run.
   const std::ptrdiff_t run = std::ptrdiff_t{w.steps()} * floats_per_step(w) * w.taps() / own.a.taps;
   for (int t = 0; t < rows; ++t, row += stride) {

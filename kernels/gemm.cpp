@@ -148,7 +148,9 @@ void gemm(const PackedMatrix& w, const GemmInput& a, const GemmOutput& out,
           const GemmRange& range) {
   for (int row = range.first_row; row < range.last_row; row += kBlockRows) {
     const int last_row = std::min(row + kBlockRows, range.last_row);
-    gemm(w, make_operand(w, a, row, last_row), output_at(out, row),
+    GemmInput rows = a;
+    rows.data += row * a.row_step;
+    gemm(w, make_operand(1, w, rows, last_row - row), output_at(out, row),
          {0, last_row - row, range.first_panel, range.last_panel});
   }
 }
@@ -163,7 +165,7 @@ void parallel_gemm(int threads, const PackedMatrix& w, const GemmInput& a, int r
   const std::size_t input_bytes =
       static_cast<std::size_t>(rows) * static_cast<std::size_t>(a.row_step) * sizeof(float);
   if (w.panels() >= threads && (w.bytes() > input_bytes || rows < parts)) {
-    const Operand operand = make_operand(w, a, 0, rows);
+    const Operand operand = make_operand(threads, w, a, rows);
     const int tasks = std::min(parts, w.panels());
     parallel_for(threads, tasks, [&](int task, int) {
       const auto first = static_cast<int>(std::int64_t{w.panels()} * task / tasks);

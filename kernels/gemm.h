@@ -93,9 +93,9 @@ struct Operand {
   std::ptrdiff_t scale_row_step = 0, scale_tap_step = 0;
 };
 
-// Rows [first_row, last_row) of `a` for products by `weights`: where they must be converted, in
-// memory of the calling thread that lasts until its next call.
-Operand make_operand(const PackedMatrix& weights, const GemmInput& a, int first_row, int last_row);
+// `rows` rows of `a` for products by `weights`: where they must be converted, in memory of the
+// calling thread that lasts until its next call. Pays for up to `most_threads`.
+Operand make_operand(int most_threads, const PackedMatrix& weights, const GemmInput& a, int rows);
 
 // Floats of a converted row for each step.
 int floats_per_step(const PackedMatrix& weights);

@@ -119,7 +119,7 @@ class Pool {
 
   void run(Job& job) {
     {
-      const std::lock_guard lock(mutex_);
+      const std::unique_lock lock = lock_soon();
       start_workers(job.threads() - 1);
       jobs_.push_back(&job);
       ++posted_;
@@ -130,7 +130,7 @@ class Pool {
       job.work(0);
     }
     {
-      const std::lock_guard lock(mutex_);
+      const std::unique_lock lock = lock_soon();
       std::erase(jobs_, &job);
     }
     const auto idle = [&job] { return job.working == 0; };
@@ -140,6 +140,17 @@ class Pool {
   }
 
  private:
+  // Whoever has the lock gives it back in some nanoseconds: sleeping for it would take a thousand
+  // times as long.
+  std::unique_lock<std::mutex> lock_soon() {
+    constexpr int kSpins = 256;
+    for (int i = 0; i < kSpins; ++i) {
+      if (mutex_.try_lock()) return std::unique_lock(mutex_, std::adopt_lock);
+      relax();
+    }
+    return std::unique_lock(mutex_);
+  }
+
   // Where the system has no more threads, those that there are and the caller do the work.
   void start_workers(int count) {
     try {
@@ -156,14 +167,14 @@ class Pool {
       int worker = 0;
       Job* job = join_job(seen, worker);
       job->work(worker);
-      const std::lock_guard lock(mutex_);  // so that the caller cannot miss the last one
+      const std::unique_lock lock = lock_soon();  // so that the caller cannot miss the last one
       if (--job->working == 0) finished_.notify_all();
     }
   }
 
   // Waits for a job that wants a worker.
   Job* join_job(std::uint64_t& seen, int& worker) {
-    std::unique_lock lock(mutex_);
+    std::unique_lock lock = lock_soon();
     while (true) {
       seen = posted_;
       for (Job* job : jobs_) {
