@@ -32,6 +32,8 @@ std::string nearest_name(std::string_view word, const std::vector<std::string>& 
   std::string nearest;
   std::size_t fewest = word.size() / kLettersPerError + 1;
   for (const std::string& name : names) {
+    const auto [shorter, longer] = std::minmax({word.size(), name.size()});
+    if (longer - shorter >= fewest) continue;  // so many letters are missing at least
     const std::size_t errors = typing_errors(word, name);
     if (errors >= fewest) continue;
     fewest = errors;
