@@ -7,7 +7,8 @@
 #include "core/codec.h"
 #include "core/conv.h"
 #include "core/quantizer.h"
-#include "core/seanet.h"
+#include "core/seanet_decoder.h"
+#include "core/seanet_encoder.h"
 #include "core/transformer.h"
 #include "core/upsample.h"
 
