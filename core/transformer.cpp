@@ -140,7 +140,9 @@ TransformerStream::TransformerStream(const Transformer& model, const KernelTable
     rings_.emplace_back(model.heads, model.head_dim, ring_steps, ring_memory_.data() + i * size);
   }
   const std::int64_t floats = rings_.front().blocks() * kLanes + 2 * padded(model.head_dim);
-  for (int i = 0; i < threads_; ++i) scratch_.emplace_back(static_cast<std::size_t>(2 * floats));
+  for (int i = 0; i < threads_; ++i) {
+    scratch_.emplace_back(static_cast<std::size_t>(kernels::kMostQueries * floats));
+  }
 }
 
 // Streams that are advanced together by the same number of steps.
@@ -205,13 +207,14 @@ void TransformerStream::Together::store_keys_and_values(std::size_t layer) const
 
 void TransformerStream::Together::attend(std::size_t layer) const {
   const double flop = 4.0 * model.window * model.hidden * steps * count();
-  const int pairs = (steps + 1) / 2;
-  kernels::parallel_for(kernels::worthwhile_threads(threads, flop), count() * model.heads * pairs,
+  constexpr int kRows = kernels::kMostQueries;
+  const int groups = (steps + kRows - 1) / kRows;
+  kernels::parallel_for(kernels::worthwhile_threads(threads, flop), count() * model.heads * groups,
                         [&](int task, int worker) {
                           // Neighbouring tasks read the same keys.
-                          TransformerStream& s = stream_at(task / (model.heads * pairs));
-                          s.attend(s.rings_[layer], 2 * (task % pairs), steps,
-                                   task / pairs % model.heads, worker);
+                          TransformerStream& s = stream_at(task / (model.heads * groups));
+                          s.attend(s.rings_[layer], kRows * (task % groups), steps,
+                                   task / groups % model.heads, worker);
                         });
 }
 
@@ -278,13 +281,14 @@ void TransformerStream::attend(const KvRing& ring, int first_row, int steps, int
   const int head_dim = model_->head_dim;
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   // Who attends with the last rows is likely to go on with the next head.
-  const bool last = first_row + 2 >= steps && head + 1 < model_->heads;
+  const int count = std::min(kernels::kMostQueries, steps - first_row);
+  const bool last = first_row + count == steps && head + 1 < model_->heads;
   kernels::AttentionTask task = {.keys = ring.keys(head),
                                  .values = ring.values(head),
                                  .next_keys = ring.keys(last ? head + 1 : head),
                                  .head_dim = head_dim,
                                  .blocks = ring.blocks(),
-                                 .count = std::min(2, steps - first_row),
+                                 .count = count,
                                  .queries = {}};
   float* scratch = scratch_[static_cast<std::size_t>(worker)].data();
   for (int i = 0; i < task.count; ++i) {

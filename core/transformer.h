@@ -84,7 +84,7 @@ class TransformerStream {
 
   void normalize(const LayerNorm& norm, const RowBuffer& x, int steps);
   void store_keys_and_values(KvRing& ring, int steps, int head, int worker);
-  // Of one head, for two rows of `steps` from `first_row` on, or the last one.
+  // Of one head, for rows of `steps` from `first_row` on, as many as share a task.
   void attend(const KvRing& ring, int first_row, int steps, int head, int worker);
   std::int64_t oldest_step(std::int64_t step) const;
 
@@ -103,7 +103,7 @@ class TransformerStream {
   RowBuffer qkv_;
   RowBuffer attended_;
   RowBuffer inner_;  // [block_steps x intermediate]
-  // Of each worker, for each of two rows: query, output, weights.
+  // Of each worker, for each row of a task: query, output, weights.
   std::vector<kernels::AlignedFloats> scratch_;
 };
 

@@ -112,16 +112,17 @@ struct AttentionQuery {
   float* weights;                      // scratch, [blocks * 16]
   float* output;                       // [head_dim padded]
 };
+constexpr int kMostQueries = 4;
 struct AttentionTask {
   const float* keys;       // [blocks][head_dim][16]
   const float* values;     // [blocks][16][head_dim padded]
   const float* next_keys;  // those that are likely to be used next, or these
   int head_dim;
   std::int64_t blocks;
-  // Two share what they read; neither step of the second is before that of the first, and from the
-  // first one's first step to the last one's last there are at most 16 * (blocks - 1).
-  int count;  // 1 or 2
-  AttentionQuery queries[2];
+  // Those of a task share what they read; neither step of one is before that of the one before it,
+  // and from the first one's first step to the last one's last there are at most 16 * (blocks - 1).
+  int count;  // 1 to kMostQueries
+  AttentionQuery queries[kMostQueries];
 };
 
 // Panels of bf16. Rows are made by round_rows: `vecs` Vecs of floats become floats_per_pair floats

@@ -57,6 +57,9 @@ void layer_norm(const float* x, std::ptrdiff_t x_stride, int rows, int channels,
 // As many sums at a time as hide the latency of one and fit the registers.
 constexpr int kScoreBlocks = 2 * kPanelVecs;
 constexpr int kValueVecs = 2 * kPanelVecs;
+// Queries at a time: the more, the fewer times keys and values come out of the second-level cache.
+constexpr int kQueries = 2 * kPanelVecs;
+static_assert(kQueries <= mimi::kernels::kMostQueries);
 
 inline int value_stride(const AttentionTask& task) {
   return (task.head_dim + kLanes - 1) / kLanes * kLanes;
@@ -164,17 +167,20 @@ void weighted_values(const AttentionTask& task, std::int64_t weights_from, int d
   for (auto& query : sums.sum) {
     for (Vec& s : query) s = broadcast(0.0f);
   }
-  const AttentionQuery& a = task.queries[0];
-  if constexpr (Queries == 1) {
-    sums.template add<1>(task, 0, a.first_step, a.last_step, weights_from, dim);
-  } else {
-    // What the first attends to alone, both, and the second alone.
-    const AttentionQuery& b = task.queries[1];
-    const std::int64_t shared = b.first_step < a.last_step + 1 ? b.first_step : a.last_step + 1;
-    const std::int64_t rest = b.first_step > a.last_step + 1 ? b.first_step : a.last_step + 1;
-    sums.template add<1>(task, 0, a.first_step, shared - 1, weights_from, dim);
-    sums.template add<2>(task, 0, b.first_step, a.last_step, weights_from, dim);
-    sums.template add<1>(task, 1, rest, b.last_step, weights_from, dim);
+  // What each attends to before all do, what all do, and what each does after that.
+  const std::int64_t shared = task.queries[Queries - 1].first_step;
+  const std::int64_t end = task.queries[0].last_step + 1;
+  const std::int64_t rest = end > shared ? end : shared;
+  for (int q = 0; q < Queries; ++q) {
+    const AttentionQuery& query = task.queries[q];
+    const std::int64_t last = query.last_step < shared - 1 ? query.last_step : shared - 1;
+    sums.template add<1>(task, q, query.first_step, last, weights_from, dim);
+  }
+  sums.template add<Queries>(task, 0, shared, end - 1, weights_from, dim);
+  for (int q = 0; q < Queries; ++q) {
+    const AttentionQuery& query = task.queries[q];
+    const std::int64_t first = query.first_step > rest ? query.first_step : rest;
+    sums.template add<1>(task, q, first, query.last_step, weights_from, dim);
   }
   for (int q = 0; q < Queries; ++q) {
     for (int v = 0; v < Vecs; ++v) {
@@ -205,6 +211,20 @@ void attend(const AttentionTask& task) {
   }
 }
 
-void attention(const AttentionTask& task) { task.count == 2 ? attend<2>(task) : attend<1>(task); }
+void attention(const AttentionTask& task) {
+  AttentionTask part = task;
+  for (int first = 0; first < task.count; first += part.count) {
+    const int left = task.count - first;
+    part.count = left >= kQueries ? kQueries : left >= 2 ? 2 : 1;
+    for (int q = 0; q < part.count; ++q) part.queries[q] = task.queries[first + q];
+    if (part.count == kQueries) {
+      attend<kQueries>(part);
+    } else if (part.count == 2) {
+      attend<2>(part);
+    } else {
+      attend<1>(part);
+    }
+  }
+}
 
 }  // namespace

@@ -305,7 +305,7 @@ struct Steps {
   std::int64_t first, last;
 };
 
-// One or two queries.
+// Up to as many queries as a task has.
 class AttentionCase : public KernelCase {
  public:
   AttentionCase(int head_dim, std::int64_t blocks, const std::vector<Steps>& steps)
@@ -323,7 +323,9 @@ class AttentionCase : public KernelCase {
   }
   double flop() const override {
     std::int64_t steps = 0;
-    for (const auto& query : task_.queries) steps += query.last_step - query.first_step + 1;
+    for (int i = 0; i < task_.count; ++i) {
+      steps += task_.queries[i].last_step - task_.queries[i].first_step + 1;
+    }
     return 4.0 * task_.head_dim * static_cast<double>(steps);
   }
   void prepare(const KernelTable& /*table*/) override { output_.poison(); }
@@ -373,8 +375,8 @@ class AttentionCase : public KernelCase {
   AttentionTask task_;
 };
 
-// Windows anywhere in the ring, after ten hours too; and a second query whose window lies further
-// on by as much as the rules make it, or begins after the first one's end.
+// Windows anywhere in the ring, after ten hours too; and further queries whose windows lie further
+// on by as much as the rules make them, or begin after the first one's end.
 void add_attention(KernelCases& cases) {
   constexpr std::int64_t kTenHours = 10 * 3600 * 25;
   for (const int head_dim : {8, 16, 24, 32, 64, 80}) {
@@ -392,6 +394,13 @@ void add_attention(KernelCases& cases) {
             add(blocks, {{first, last}, {std::min(first + later, last + 1), last + 1}});
           }
           add(blocks, {{first, last}, {last + 3, last + 4}});
+          std::vector<Steps> more = {{first, last}};
+          for (const std::int64_t later : {0, 1, 2}) {
+            more.push_back({std::max(more.back().first, first + later), last + later + 1});
+            add(blocks, more);
+          }
+          add(blocks,
+              {{first, last}, {last + 1, last + 1}, {last + 1, last + 4}, {last + 3, last + 5}});
         }
       }
     }
