@@ -9,13 +9,13 @@ namespace mimi::cli {
 namespace {
 
 constexpr std::size_t kQueuedBlocks = 4;
-constexpr std::int64_t kBlockSeconds = 2;
+constexpr std::int64_t kBlockMs = 3840;          // 48 frames, which an encoder takes at once
 constexpr std::int64_t kBlockSamples = 1 << 20;  // bounds the memory of many channels
 
 std::size_t block_samples(const AudioSource& source) {
   const std::int64_t channels = source.channels();
   const std::int64_t frames =
-      std::clamp<std::int64_t>(kBlockSeconds * source.rate_hz(), 1, kBlockSamples / channels);
+      std::clamp<std::int64_t>(kBlockMs * source.rate_hz() / 1000, 1, kBlockSamples / channels);
   return static_cast<std::size_t>(frames * channels);
 }
 

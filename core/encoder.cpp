@@ -45,7 +45,7 @@ struct Encoder::Impl {
   void reset(std::int64_t first_frame) {
     const kernels::ScopedFloatMode mode;
     state.emplace(model.impl(), options.stream, block_frames, first_frame);
-    begun_frame.clear();
+    begun.clear();
     samples_heard = 0;
   }
 
@@ -74,7 +74,7 @@ struct Encoder::Impl {
   EncoderOptions options;
   int block_frames;
   std::optional<EncoderState> state;
-  std::vector<float> begun_frame;  // samples that do not fill a frame yet
+  std::vector<float> begun;  // samples of a frame that was begun, and what follows it of a push
   std::uint64_t samples_heard = 0;
   CodecCost cost;
 };
@@ -175,20 +175,17 @@ void Encoder::Impl::downsample(const std::vector<Impl*>& encoders, int frames) {
   }
 }
 
+// Whole frames are encoded where they lie. Those that follow a frame that was begun are brought
+// together with it: one alone costs as much as reading all weights does.
 Encoder::Impl::Block Encoder::Impl::next_block(std::span<const float>& samples) {
   const std::size_t frame = frame_samples();
-  if (begun_frame.size() == frame) begun_frame.clear();  // it has been encoded
-  if (begun_frame.empty() && samples.size() >= frame) {
-    const std::size_t frames =
-        std::min(samples.size() / frame, static_cast<std::size_t>(block_frames));
-    return {samples.data(), static_cast<int>(frames)};
-  }
-  const std::size_t taken = std::min(frame - begun_frame.size(), samples.size());
-  begun_frame.insert(begun_frame.end(), samples.begin(),
-                     samples.begin() + static_cast<std::ptrdiff_t>(taken));
+  const std::size_t frames =
+      std::min((begun.size() + samples.size()) / frame, static_cast<std::size_t>(block_frames));
+  if (begun.empty() && frames > 0) return {samples.data(), static_cast<int>(frames)};
+  const std::size_t taken = frames > 0 ? frames * frame - begun.size() : samples.size();
+  begun.insert(begun.end(), samples.begin(), samples.begin() + static_cast<std::ptrdiff_t>(taken));
   samples = samples.subspan(taken);
-  if (begun_frame.size() < frame) return {};
-  return {begun_frame.data(), 1};
+  return {begun.data(), static_cast<int>(frames)};
 }
 
 void Encoder::Impl::check_pushes(std::span<const EncoderPush> pushes) {
@@ -235,10 +232,14 @@ void push_together(std::span<const EncoderPush> pushes) {
     if (frames == 0) return;
     Impl::run(batch, frames);
     for (std::size_t k = 0; k < members.size(); ++k) {
+      Impl& e = *batch.encoders[k];
       std::span<const float>& samples = rest[members[k]];
-      if (batch.samples[k] != samples.data()) continue;  // a frame that begun before
-      samples =
-          samples.subspan(static_cast<std::size_t>(frames) * batch.encoders[k]->frame_samples());
+      const std::size_t done = static_cast<std::size_t>(frames) * e.frame_samples();
+      if (e.begun.empty()) {
+        samples = samples.subspan(done);
+      } else {
+        e.begun.erase(e.begun.begin(), e.begun.begin() + static_cast<std::ptrdiff_t>(done));
+      }
     }
   }
 }
@@ -255,8 +256,8 @@ void Encoder::push(std::span<const float> samples, std::vector<std::uint16_t>& c
 
 void Encoder::finish(std::vector<std::uint16_t>& codes) {
   Impl& e = *impl_;
-  if (!e.begun_frame.empty()) {
-    const std::vector<float> silence(e.frame_samples() - e.begun_frame.size());
+  if (!e.begun.empty()) {
+    const std::vector<float> silence(e.frame_samples() - e.begun.size());
     push(silence, codes);
   }
   reset();
