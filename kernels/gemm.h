@@ -94,7 +94,7 @@ struct Operand {
 };
 
 // `rows` rows of `a` for products by `weights`: where they must be converted, in memory of the
-// calling thread that lasts until its next call. Pays for up to `most_threads`.
+// calling thread that lasts until its next call, by up to `most_threads` threads.
 Operand make_operand(int most_threads, const PackedMatrix& weights, const GemmInput& a, int rows);
 
 // Floats of a converted row for each step.
