@@ -30,19 +30,23 @@ def call(function, *tensors):
     return tensors[-1]
 
 
+def laid_as(tensor, other):
+    """The tensor with its elements in the other's order in memory."""
+    return (tensor if tensor.stride() == other.stride() else torch.empty_like(other).copy_(tensor))
+
+
 class FastElu(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x):
-        x = x.contiguous()
-        y = call(library().elu, x, torch.empty_like(x))
+        y = torch.empty_like(x)  # dense, in the order of x where that is so
+        y = call(library().elu, laid_as(x, y), y)
         ctx.save_for_backward(y)
         return y
 
     @staticmethod
     def backward(ctx, gradient):
         y, = ctx.saved_tensors
-        gradient = gradient.contiguous()
-        return call(library().elu_gradient, y, gradient, torch.empty_like(y))
+        return call(library().elu_gradient, y, laid_as(gradient, y), torch.empty_like(y))
 
 
 class Elu(nn.Module):

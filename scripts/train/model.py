@@ -28,7 +28,67 @@ def make_config(filters=32, hidden=192, layers=4, latent_dim=128, head_dim=32):
         attention_dropout=0.0, layer_scale_initial_scale=0.01, attention_bias=False)
 
 
+def windows(blocks, count):
+    """Every `count` successive blocks side by side: [B x T x C] -> [B (T-count+1) x count C]."""
+    blocks = blocks.contiguous()
+    kind, width = blocks.dtype, blocks.shape[2] * blocks.element_size()
+    if width % 8 == 0:
+        blocks = blocks.view(torch.int64)  # PyTorch copies what overlaps element by element
+    items, steps, size = blocks.shape
+    view = blocks.as_strided((items, steps - count + 1, count * size), (steps * size, size, 1))
+    return view.reshape(-1, count * size).view(kind)
+
+
+class CausalProduct(torch.autograd.Function):
+    """What every convolution of Mimi is, as its stride divides its kernel: each block of samples
+    and the n - 1 before it, times one matrix.
+
+    blocks [B x T x C], matrix [n C x O] with the oldest block's rows first, bias [O] ->
+    [B x T x O].  The gradient of the blocks is the same thing backwards in time.
+    """
+
+    @staticmethod
+    def forward(ctx, blocks, matrix, bias):
+        items, steps, size = blocks.shape
+        count = len(matrix) // size
+        rows = windows(F.pad(blocks, (0, 0, count - 1, 0)), count)
+        ctx.save_for_backward(rows, matrix)
+        ctx.size, ctx.has_bias = size, bias is not None
+        product = rows @ matrix if bias is None else torch.addmm(bias, rows, matrix)
+        return product.view(items, steps, -1)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        rows, matrix = ctx.saved_tensors
+        items, steps, outputs = gradient.shape
+        gradient = gradient.contiguous()
+        of_blocks = of_matrix = of_bias = None
+        flat = gradient.view(-1, outputs)
+        if ctx.needs_input_grad[0]:
+            count = len(matrix) // ctx.size
+            back = matrix.view(count, ctx.size, outputs).flip(0).transpose(1, 2).flatten(0, 1)
+            of_blocks = windows(F.pad(gradient, (0, 0, 0, count - 1)), count) @ back
+            of_blocks = of_blocks.view(items, steps, ctx.size)
+        if ctx.needs_input_grad[1]:
+            of_matrix = rows.t() @ flat
+        if ctx.has_bias and ctx.needs_input_grad[2]:
+            of_bias = flat.sum(0, dtype=torch.float32).to(gradient.dtype)
+        return of_blocks, of_matrix, of_bias
+
+
+def causal_product(blocks, matrix, bias):
+    """In the type that autocast asks for."""
+    kind = blocks.device.type
+    if torch.is_autocast_enabled(kind):
+        dtype = torch.get_autocast_dtype(kind)
+        blocks, matrix = blocks.to(dtype), matrix.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    return CausalProduct.apply(blocks, matrix, bias)
+
+
 class CausalConv(nn.Module):
+    """[B x C x T] -> [B x O x T / stride].  In memory channels lie side by side."""
+
     def __init__(self, inputs, outputs, kernel, stride=1, bias=True, pad_mode="constant"):
         super().__init__()
         self.conv = nn.Conv1d(inputs, outputs, kernel, stride, bias=bias)
@@ -39,18 +99,33 @@ class CausalConv(nn.Module):
         return F.pad(x, (self.left, 0), mode=self.pad_mode) if self.left else x
 
     def forward(self, x):
-        return self.conv(self.pad(x))
+        weight, stride = self.conv.weight, self.conv.stride[0]
+        rows = x.transpose(1, 2)
+        before = 0
+        if self.pad_mode == "replicate":
+            before = self.left // stride
+            rows = torch.cat((rows[:, :1].expand(-1, self.left, -1), rows), 1)
+        blocks = rows.reshape(len(rows), rows.shape[1] // stride, -1)
+        matrix = weight.permute(2, 1, 0).flatten(0, 1)
+        return causal_product(blocks, matrix, self.conv.bias)[:, before:].transpose(1, 2)
 
 
 class CausalConvTranspose(nn.Module):
+    """[B x C x T] -> [B x O x stride T].  Of groups, each channel is one or there is but one."""
+
     def __init__(self, inputs, outputs, kernel, stride, bias=True, groups=1):
         super().__init__()
         self.conv = nn.ConvTranspose1d(inputs, outputs, kernel, stride, bias=bias, groups=groups)
-        self.right = kernel - stride
 
     def forward(self, x):
-        y = self.conv(x)
-        return y[..., : y.shape[-1] - self.right]
+        if self.conv.groups > 1:
+            y = self.conv(x)
+            return y[..., : x.shape[-1] * self.conv.stride[0]]
+        stride = self.conv.stride[0]
+        weight = self.conv.weight.unflatten(2, (-1, stride)).flip(2)  # [C x O x n x stride]
+        matrix = weight.permute(2, 0, 3, 1).flatten(0, 1).flatten(1, 2)
+        y = causal_product(x.transpose(1, 2), matrix, self.conv.bias.repeat(stride))
+        return y.unflatten(2, (stride, -1)).flatten(1, 2).transpose(1, 2)
 
 
 class Residual(nn.Module):

@@ -38,7 +38,7 @@ def norm_limit(name, weight):
     biases and transformers, whose parts are of size 1, then do nothing, and channels die.
     """
     if weight.dim() == 1 or name.startswith(FREE):
-        return torch.full((), float("inf"))
+        return torch.full((), float("inf"), device=weight.device)
     return weight.detach().norm() * (SECOND_GROWTH if name.endswith(SECOND) else 1.0)
 
 
@@ -51,8 +51,9 @@ class Team:
         self.barrier = multiprocessing.get_context("fork").Barrier(workers)
         self.gradients = [[torch.zeros_like(weight) for weight in weights] for _ in range(workers)]
         self.stop = torch.zeros((), dtype=torch.bool)
+        self.done = torch.zeros((), dtype=torch.float64)
         if workers > 1:
-            for tensor in [self.stop] + sum(self.gradients, []):
+            for tensor in [self.stop, self.done] + sum(self.gradients, []):
                 tensor.share_memory_()
 
     def fork(self):
@@ -72,8 +73,11 @@ class Optimiser:
 
     def __init__(self, named, encoder, muon, team):
         """named: (name, weight) of the model; encoder: ids of the weights of its side."""
-        self.team, self.steps = team, 0
+        self.team = team
         self.weights = [weight for _, weight in named]
+        device = self.weights[0].device
+        # Tensors, as a step may be a graph that is replayed: the others' rate and the encoder's.
+        self.steps, self.rates = torch.zeros((), device=device), torch.zeros(2, device=device)
         self.of_encoder = [id(weight) in encoder for weight in self.weights]
         self.muon = [muon and w.dim() == 3 and not name.startswith(WHOLE + (FREE,))
                      for name, w in named]
@@ -100,29 +104,30 @@ class Optimiser:
                 self.limits[number] = torch.maximum(self.limits[number], weight.detach().norm())
 
     def tensors(self):
-        return sum(self.moments, [])
+        return sum(self.moments, [self.steps])
 
     def state_dict(self):
-        return dict(steps=self.steps, moments=self.moments, limits=self.limits)
+        return dict(tensors=self.tensors(), limits=self.limits)
 
     def load_state_dict(self, state):
         """Weights after those of the state, a head's that it lacks, keep their start."""
-        self.steps = state["steps"]
         self.limits[:len(state["limits"])] = state["limits"]
-        for tensor, saved in zip(self.tensors(), sum(state["moments"], [])):
+        for tensor, saved in zip(self.tensors(), state["tensors"]):
             tensor.copy_(saved)
 
     @torch.no_grad()
-    def step(self, rate, encoder_rate):
-        """Updates this worker's share of the weights."""
-        self.steps += 1
+    def step(self):
+        """Updates this worker's share of the weights at `rates`."""
+        if self.team.rank == 0:
+            self.steps += 1
+        self.team.wait()
         for number, weight in enumerate(self.weights):
             if self.owner[number] != self.team.rank or not weight.requires_grad:
                 continue
             gradient = torch.stack([each[number] for each in self.team.gradients]).mean(0)
             update = (self._muon if self.muon[number] else self._adam)(number, gradient)
-            its_rate = self.share[number] * (encoder_rate if self.of_encoder[number] else rate)
-            weight.sub_(update, alpha=its_rate)
+            rate = self.rates[int(self.of_encoder[number])]
+            weight.sub_(update * (rate * self.share[number]))
             weight.mul_((self.limits[number] / weight.norm()).clamp(max=1.0))
 
     def _muon(self, number, gradient):

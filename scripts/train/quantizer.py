@@ -1,12 +1,11 @@
-"""Training of the residual quantisers: channels in their place, running codebooks, k-means."""
+"""Training of the residual quantisers: channels in their place, then k-means."""
 import torch
 
-LEVEL_CHOICES = torch.tensor([1, 2, 4, 8, 16, 32, 128])  # 128: in a channel, hardly any noise
-LEVEL_ODDS = torch.tensor([0.03, 0.03, 0.06, 0.33, 0.15, 0.20, 0.20])
-DECAY = 0.995
+LEVEL_CHOICES = (1, 2, 4, 8, 16, 32, 128)  # 128: in a channel, hardly any noise
+LEVEL_ODDS = (0.03, 0.03, 0.06, 0.33, 0.15, 0.20, 0.20)
 CHANNEL_MEMORY = 50  # steps over which covariances are followed
-DEAD_SHARE = 0.06  # an entry used less than this share of an even use is replaced
-FEW_SHARE = 0.3  # the same in k-means
+BISECTIONS = 40
+FEW_SHARE = 0.3  # an entry used less than this share of an even use is moved
 START_SHARE = 0.3  # of a vector, as the first entry
 SPLIT_SHARE = 0.15  # of the way from an entry to one of its vectors
 LAST_ROUNDS = 3  # without replacements, on all vectors
@@ -26,69 +25,33 @@ def sums_by_entry(index, vectors, entries):
     return counts, sums
 
 
-@torch.no_grad()
-def follow(codebook, index, vectors):
-    """Moves the running counts and sums toward this step's vectors; revives unused entries."""
-    entries = len(codebook.cluster_usage)
-    counts, sums = sums_by_entry(index, vectors, entries)
-    codebook.cluster_usage.lerp_(counts, 1 - DECAY)
-    codebook.embed_sum.lerp_(sums, 1 - DECAY)
-    even_use = len(vectors) / entries
-    dead = (codebook.cluster_usage < DEAD_SHARE * even_use).nonzero()[:, 0][: len(vectors) // 16]
-    if len(dead):
-        chosen = vectors[torch.randint(len(vectors), (len(dead),), device=vectors.device)]
-        codebook.cluster_usage[dead] = even_use
-        codebook.embed_sum[dead] = chosen * even_use
+def draw_levels(items, odds, rng):
+    """How many levels each item of a batch keeps, as indices of LEVEL_CHOICES."""
+    return torch.from_numpy(rng.choice(len(LEVEL_CHOICES), items, p=odds))
 
 
-@torch.no_grad()
-def set_even_use(quantizer, vectors_per_step):
-    """Gives normalised codebooks, as exported, the counts of a run with so many vectors a step."""
-    for half in quantizer.halves():
-        for level in half.layers:
-            use = vectors_per_step / len(level.codebook.cluster_usage)
-            level.codebook.embed_sum.copy_(level.codebook.entries() * use)
-            level.codebook.cluster_usage.fill_(use)
-
-
-def draw_levels(items, device):
-    """How many levels each item of a batch keeps."""
-    return LEVEL_CHOICES[torch.multinomial(LEVEL_ODDS, items, replacement=True)].to(device)
-
-
-def quantise_half(half, latent, kept, learn):
-    """latent [B x H x T], kept [B] levels -> quantised projection [B x D x T], commitment loss.
-
-    The gradient passes straight through to the projected latent.
-    """
+def quantise_half(half, latent, kept):
+    """latent [B x H x T], kept [B] levels -> quantised projection [B x D x T]."""
     projected = half.input_proj(latent)
     items, dim, frames = projected.shape
-    flat = projected.transpose(1, 2).reshape(-1, dim)
+    residual = projected.transpose(1, 2).reshape(-1, dim)
     kept = kept.repeat_interleave(frames)
-    residual, total, commitment = flat, torch.zeros_like(flat), 0.0
-    for number, level in enumerate(half.layers):
-        if not learn and number >= kept.max():
-            break
+    total = torch.zeros_like(residual)
+    # On a GPU to ask how many are kept would cost more than to go through all levels.
+    needed = len(half.layers) if kept.is_cuda else kept.max()
+    for number, level in enumerate(half.layers[:needed]):
         entries = level.codebook.entries()
-        index = nearest(residual.detach(), entries)
-        chosen = entries[index]
-        if learn:
-            follow(level.codebook, index, residual.detach())
-        used = (kept > number).float()
-        commitment = commitment + ((residual - chosen).pow(2).mean(1) * used).mean()
-        total = total + chosen * used[:, None]
+        chosen = entries[nearest(residual, entries)]
+        total = total + chosen * (kept > number)[:, None]
         residual = residual - chosen
-    commitment = commitment / (len(half.layers) * flat.detach().var())
-    straight = (flat + (total - flat).detach()) * (kept > 0)[:, None]
-    return straight.view(items, frames, dim).transpose(1, 2), commitment
+    return total.view(items, frames, dim).transpose(1, 2)
 
 
-def quantise(quantizer, latent, kept, learn):
+def quantise(quantizer, latent, kept):
     """Both halves' projections: level 0's, then levels 1.. of the same latent."""
     semantic, acoustic = quantizer.halves()
-    first, first_loss = quantise_half(semantic, latent, kept.clamp(max=1), learn)
-    rest, rest_loss = quantise_half(acoustic, latent, kept - 1, learn)
-    return first, rest, first_loss + rest_loss
+    return (quantise_half(semantic, latent, kept.clamp(max=1)),
+            quantise_half(acoustic, latent, kept - 1))
 
 
 def joined(quantizer, first, rest):
@@ -106,42 +69,64 @@ class Channel:
     """What quantisation does to a half's projected latents, without codebooks.
 
     Rate-distortion theory of Gaussian vectors: principal components with less variance than a water
-    level vanish, the others shrink and take on noise.  The level follows from the bits.
+    level vanish, the others shrink and take on noise.  The level follows from the bits.  Means and
+    covariances are followed in every step, components and water levels found anew in `refresh`.
     """
 
-    def __init__(self, half):
-        self.half, self.count, self.mean, self.square = half, 0, 0.0, 0.0
+    def __init__(self, half, levels, device):
+        """levels: how many of the half's are kept for each of LEVEL_CHOICES."""
+        self.half, self.levels = half, torch.tensor(levels, device=device)
+        size = half.input_proj.out_channels
+        self.mean, self.square = (torch.zeros(shape, device=device) for shape in (size, (size, size)))
+        self.directions = torch.eye(size, device=device)
+        self.gain, self.noise = (torch.zeros(len(levels), size, device=device) for _ in range(2))
 
     @torch.no_grad()
-    def components(self, rows):
-        """Follows the mean and the covariance; returns the variances and directions."""
-        self.count = min(self.count + 1, CHANNEL_MEMORY)
-        share = 1 / self.count
-        self.mean = self.mean + share * (rows.mean(0) - self.mean)
-        self.square = self.square + share * (rows.t() @ rows / len(rows) - self.square)
-        values, vectors = torch.linalg.eigh(self.square - self.mean[:, None] * self.mean)
-        return values.clamp(min=1e-9), vectors
+    def follow(self, rows, share):
+        """rows [N x D] of projected latents."""
+        self.mean.lerp_(rows.mean(0), share)
+        self.square.lerp_(rows.t() @ rows / len(rows), share)
 
     @torch.no_grad()
-    def water(self, values, bits):
-        """values [D], bits [B] -> [B] by bisection."""
+    def start(self, latents):
+        """From a list of latents [B x H x T]."""
+        self.follow(torch.cat([self.half.input_proj(latent).transpose(1, 2).flatten(0, 1)
+                               for latent in latents]), 1.0)
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self):
+        values, directions = torch.linalg.eigh(self.square - self.mean[:, None] * self.mean)
+        values = values.clamp(min=1e-9)
+        water = self._water(values, effective_bits(self.levels))[:, None]
+        self.directions.copy_(directions)
+        self.gain.copy_((1 - water / values).clamp(min=0) * (self.levels > 0)[:, None])
+        self.noise.copy_((water * self.gain).sqrt())
+
+    @staticmethod
+    def _water(values, bits):
+        """values [D], bits [N] -> [N] by bisection."""
         low, high = (end.expand(len(bits)).log2() for end in (values.min() * 1e-6, values.max()))
-        for _ in range(30):
+        for _ in range(BISECTIONS):
             middle = (low + high) / 2
             rate = (values.log2() - middle[:, None]).clamp(min=0).sum(1) / 2
             low, high = torch.where(rate > bits, middle, low), torch.where(rate > bits, high, middle)
         return high.exp2()
 
-    def __call__(self, latent, kept):
-        """latent [B x H x T], kept levels [B] -> the received projection [B x D x T]."""
+    def __call__(self, latent, choice):
+        """latent [B x H x T], indices of LEVEL_CHOICES [B] -> the received projection [B x D x T]."""
         projected = self.half.input_proj(latent).transpose(1, 2)
-        values, vectors = self.components(projected.detach().flatten(0, 1))
-        water = self.water(values, effective_bits(kept))[:, None]
-        gain = (1 - water / values).clamp(min=0)
-        noise = (water * gain).sqrt()[:, None] * torch.randn_like(projected)
-        turned = (projected - self.mean) @ vectors * gain[:, None] + noise
-        received = (turned @ vectors.t() + self.mean) * (kept > 0)[:, None, None]
-        return received.transpose(1, 2)
+        self.follow(projected.detach().flatten(0, 1), 1 / CHANNEL_MEMORY)
+        noise = self.noise[choice][:, None] * torch.randn_like(projected)
+        turned = (projected - self.mean) @ self.directions * self.gain[choice][:, None] + noise
+        received = turned @ self.directions.t() + self.mean
+        return (received * (self.levels[choice] > 0)[:, None, None]).transpose(1, 2)
+
+
+def make_channels(quantizer, device):
+    semantic, acoustic = quantizer.halves()
+    return (Channel(semantic, [1] * len(LEVEL_CHOICES), device),
+            Channel(acoustic, [count - 1 for count in LEVEL_CHOICES], device))
 
 
 @torch.no_grad()
@@ -179,7 +164,7 @@ def k_means(vectors, count, rounds):
 
 
 @torch.no_grad()
-def fit_codebooks(half, vectors, use_per_step, rounds=10):
+def fit_codebooks(half, vectors, rounds=10):
     """k-means on projected latents [N x D], level by level on what the levels before left.
 
     What a level leaves of a vector is taken as if that vector had not been fitted: with n vectors
@@ -190,9 +175,8 @@ def fit_codebooks(half, vectors, use_per_step, rounds=10):
     for level in half.layers:
         count = len(level.codebook.cluster_usage)
         entries, index, counts = k_means(residual, count, rounds)
-        usage = (counts * (use_per_step / len(residual))).clamp(min=0.25 * use_per_step / count)
-        level.codebook.cluster_usage.copy_(usage)
-        level.codebook.embed_sum.copy_(entries * usage[:, None])
+        level.codebook.cluster_usage.fill_(1.0)
+        level.codebook.embed_sum.copy_(entries)
         others = counts[index][:, None] - 1
         left = (residual - entries[index]) * (1 + 1 / others.clamp(min=1))
         residual = torch.where(others > 0, left, residual)

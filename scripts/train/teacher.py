@@ -90,23 +90,22 @@ def phones_in(clip, seconds):
 class LabelledBatches(Batches):
     """Augmented segments of labelled clips and the phone in each slot."""
 
-    def __init__(self, clips, folder, seed):
-        sounds = {source: np.memmap(pathlib.Path(folder) / (source + ".s16"), np.int16, "r")
+    def __init__(self, clips, folder, augment=True):
+        sounds = {source: np.memmap(pathlib.Path(folder) / (source + ".s16"), np.int16, "c")
                   for source, _ in clips}
         super().__init__([sounds[source][clip["start"]:clip["start"] + clip["length"]]
-                          for source, clip in clips], seed)
+                          for source, clip in clips], augment=augment)
         self.clips = [clip for _, clip in clips]
 
     def draw_labelled(self, items, samples):
         """Audio [items x 1 x samples] and labels [items x slots]."""
         audio, labels = [], []
         for _ in range(items):
-            audio.append(self._segment(samples))
-            source, start, speed = self.last
-            seconds = (start + (np.arange(samples // SLOT) + 0.5) * SLOT * speed) / SAMPLE_RATE
-            labels.append(phones_in(self.clips[source], seconds))
-        return (torch.from_numpy(np.stack(audio)[:, None].astype(np.float32)),
-                torch.from_numpy(np.stack(labels)))
+            number, start, _, speed = place = self.place(samples)
+            audio.append(self.segment(place, samples))
+            middles = (np.arange(samples // SLOT) + 0.5) * SLOT * speed / 100
+            labels.append(phones_in(self.clips[number], (start + middles) / SAMPLE_RATE))
+        return torch.stack(audio)[:, None], torch.from_numpy(np.stack(labels))
 
 
 @torch.no_grad()
@@ -130,10 +129,9 @@ def main():
     torch.manual_seed(0)
     labels = json.loads(pathlib.Path(args.labels).read_text())
     clips = [(source, clip) for source, clips in labels.items() for clip in clips]
-    others = LabelledBatches(clips[::HELD_OUT], args.pcm, 1)
-    others.augment = False
+    others = LabelledBatches(clips[::HELD_OUT], args.pcm, augment=False)
     del clips[::HELD_OUT]
-    batches, samples = LabelledBatches(clips, args.pcm, 0), args.frames * HOP_SAMPLES
+    batches, samples = LabelledBatches(clips, args.pcm), args.frames * HOP_SAMPLES
     teacher = Teacher()
     optimiser = torch.optim.AdamW(teacher.parameters(), args.rate, weight_decay=0.01)
     decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / args.steps)

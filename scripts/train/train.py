@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Trains a small Mimi from a folder of recordings; writes config.json and model.safetensors.
 
-    train.py RECORDINGS OUT [--steps 60000]
+    train.py RECORDINGS OUT [--steps 60000 | --minutes 10]
 
-Run it again with the same OUT to go on from the last saved state, with more --steps to go further.
-The phases are counted in steps, so that stopping, pausing and sharing the machine change nothing:
+Run it again with the same OUT to go on from the last saved state.  Phases are shares of the run, in
+steps or, with --minutes, in time spent training, so that it may be paused and resumed at will:
 
-    continuous   the autoencoder alone, a noisy channel in place of the quantisers
-    joint        codebooks (k-means, then running means) with level dropout; the discriminators join
-    final        encoder frozen, codebooks fitted anew, the decoder goes on
+    continuous   the autoencoder alone, noisy channels in place of the quantisers
+    final        encoder frozen, codebooks fitted by k-means, the decoder goes on; discriminators
+                 may join
 """
 import argparse
 import copy
@@ -23,32 +23,39 @@ from safetensors.torch import load_file
 
 import discriminators as gan
 import quantizer as rvq
-from pupil import Pupil
 from data import Batches, decode_folder
 from export import export
+from graphs import Graphs
 from initialise import initialise
-from losses import FeatureSizes, Reconstruction, weighted
+from losses import PAIRS, WEIGHTS, FeatureSizes, Reconstruction
 from model import HOP_SAMPLES, Mimi, make_config
 from optimiser import Optimiser, Team
+from pupil import Pupil
 
 WARM_UP_STEPS = 50
-GAN_RAMP_STEPS = 1000
+GAN_RAMP = 0.02  # share of the run over which the discriminators gain weight
+GAN_FRAMES = 8
+JUDGE_RATE = 2e-4
 CLIP_NORM = 2.0
-COMMITMENT = 0.25
 ENROL_FRAMES = 6400
+CHANNEL_STEPS = 20  # from one look at what the channels carry to the next
+REPORT_STEPS = 50
 
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("recordings", help="folder of wav, flac, ogg, opus, mp3 files")
     p.add_argument("out", help="folder of the state, the log and the model")
-    p.add_argument("--steps", type=int, default=60000, help="total number of steps")
+    p.add_argument("--steps", type=int, default=60000, help="the run's steps")
+    p.add_argument("--minutes", type=float, help="the run's time, in steps' stead")
     p.add_argument("--start", metavar="MODEL", help="begin with this exported model's weights")
-    p.add_argument("--continuous-steps", type=int, default=3000)
-    p.add_argument("--gan-step", type=int, default=15000, help="the discriminators' first step")
-    p.add_argument("--final-steps", type=int, default=6000)
-    p.add_argument("--decay-steps", type=int, default=30000,
-                   help="last steps, over which the rate falls to nothing")
+    p.add_argument("--decay-at", type=float, default=0.1, metavar="SHARE",
+                   help="share of the run after which the rate falls")
+    p.add_argument("--final-at", type=float, default=0.6, metavar="SHARE",
+                   help="share of the run after which the decoder is trained alone; 0 with --start:"
+                        " from its first step on, and with the codebooks that there are")
+    p.add_argument("--gan-at", type=float, default=1.0, metavar="SHARE",
+                   help="share of the run after which discriminators join (default: never)")
     p.add_argument("--fit-frames", type=int, default=80000, help="frames that k-means sees")
     p.add_argument("--filters", type=int, default=32)
     p.add_argument("--hidden", type=int, default=192)
@@ -56,20 +63,24 @@ def arguments():
     p.add_argument("--latent-dim", type=int, default=128)
     p.add_argument("--batch", type=int, default=8, help="segments a step")
     p.add_argument("--frames", type=int, default=16, help="80 ms frames a segment")
-    p.add_argument("--rate", type=float, default=1e-3, help="learning rate")
+    p.add_argument("--rate", type=float, default=8e-4, help="learning rate")
     p.add_argument("--muon", action=argparse.BooleanOptionalAction, default=True,
                    help="orthogonalised momentum for convolutions, Adam for the rest")
     p.add_argument("--workers", type=int, default=1,
                    help="processes of one thread, each with a batch of its own (CPU)")
     p.add_argument("--teacher", help="teacher.py's file: level 0 learns phones")
     p.add_argument("--semantic-weight", type=float, default=1.0, help="weight of that term")
+    p.add_argument("--weights", nargs="*", default=[], metavar="TERM=WEIGHT",
+                   help="other weights than losses.py's")
+    p.add_argument("--odds", type=float, nargs=len(rvq.LEVEL_CHOICES), default=rvq.LEVEL_ODDS,
+                   help=f"how often a segment keeps {rvq.LEVEL_CHOICES} levels")
     p.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights")
     p.add_argument("--holdout", nargs="*", default=[], help="recordings (file stems) to leave out")
     p.add_argument("--bf16", action=argparse.BooleanOptionalAction,
                    default=torch.cuda.is_available(), help="autocast, for hardware it is fast on")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--save-every", type=int, default=250, help="steps between saved states")
+    p.add_argument("--save-seconds", type=float, default=120, help="from one saved state to another")
     return p.parse_args()
 
 
@@ -79,14 +90,17 @@ class Trainer:
         self.out = pathlib.Path(args.out)
         self.out.mkdir(parents=True, exist_ok=True)
         self.device = torch.device(args.device)
-        self.step, self.phase = 0, "continuous"
+        self.step, self.phase, self.spent = 0, "continuous", 0.0
         self.config = make_config(args.filters, args.hidden, args.layers, args.latent_dim)
-        self.sources = decode_folder(args.recordings, self.out / "pcm", args.holdout)
+        self.batches = Batches(decode_folder(args.recordings, self.out / "pcm", args.holdout),
+                               self.device)
         self.model = Mimi(self.config).to(self.device)
         self.average = copy.deepcopy(self.model)
-        self.channels = [rvq.Channel(half) for half in self.model.quantizer.halves()]
+        self.channels = rvq.make_channels(self.model.quantizer, self.device)
         self.judges = gan.make_discriminators().to(self.device)
         self.reconstruction = Reconstruction(self.device)
+        self.term_weights = WEIGHTS | {name: float(value) for name, value in
+                                       (term.split("=") for term in args.weights)}
         self.pupil = (Pupil(args.teacher, self.config).to(self.device) if args.teacher
                       else None)
         self.weights = list(self.model.named_parameters())
@@ -95,8 +109,11 @@ class Trainer:
         self.team = Team(args.workers, [weight for _, weight in self.weights])
         encoder = {id(weight) for weight in self.model.encoder_side().parameters()}
         self.optimiser = Optimiser(self.weights, encoder, args.muon, self.team)
-        self.judge_optimiser = torch.optim.AdamW(self.judges.parameters(), args.rate,
-                                                 betas=(0.8, 0.99))
+        cuda = self.device.type == "cuda"
+        torch.backends.cudnn.benchmark = cuda
+        self.judge_optimiser = torch.optim.AdamW(self.judges.parameters(), JUDGE_RATE,
+                                                 betas=(0.8, 0.99), capturable=cuda)
+        self.make_inputs()
         self.state_path = self.out / "state.pt"
         if self.state_path.exists():
             self.load()
@@ -104,9 +121,19 @@ class Trainer:
             self.start()
             self.optimiser.limit_norms(self.weights)
         self.sizes = FeatureSizes(self.model)
-        self.history = {}
+        self.history, self.reported = {}, self.step
+        self.graphs = Graphs() if cuda else None
         if args.workers > 1:
             self.share()
+
+    def make_inputs(self):
+        """All that differs from step to step, as tensors: a recorded step reads these."""
+        args = self.args
+        self.audio = torch.zeros(args.batch, 1, args.frames * HOP_SAMPLES, device=self.device)
+        self.choice = torch.zeros(args.batch, dtype=torch.long, device=self.device)
+        self.levels = torch.tensor(rvq.LEVEL_CHOICES, device=self.device)
+        self.pace = torch.zeros((), device=self.device)  # of the averaged weights
+        self.gan_weight = torch.zeros((), device=self.device)
 
     def share(self):
         """Moves what the workers have in common to memory that they share."""
@@ -118,23 +145,18 @@ class Trainer:
 
     def start(self):
         torch.manual_seed(self.args.seed)
-        self.batches = Batches(self.sources, self.args.seed)
+        self.batches.seed(self.args.seed)
         if self.args.start:
             weights = load_file(pathlib.Path(self.args.start) / "model.safetensors")
             self.model.load_state_dict(weights)
-            rvq.set_even_use(self.model.quantizer, self.args.batch * self.args.frames)
-            self.average.load_state_dict(self.model.state_dict())
-            self.phase = "continuous" if self.args.continuous_steps else "joint"
+            self.phase = "continuous" if self.args.final_at > 0 else "final"
             self.log(f"starting from {self.args.start}")
-            if self.pupil:
-                self.enrol()
-            return
-        model = self.model.to("cpu")
-        ratio = initialise(model, [torch.from_numpy(self.batches.draw(16, 40 * HOP_SAMPLES))
-                                   for _ in range(4)])
-        self.model.to(self.device)
+        else:
+            with self.device:
+                ratio = initialise(self.model, [self.batches.draw(16, 40 * HOP_SAMPLES)
+                                                for _ in range(4)])
+            self.log(f"initialised: signal-to-noise ratio {ratio:.1f} dB")
         self.average.load_state_dict(self.model.state_dict())
-        self.log(f"initialised: signal-to-noise ratio {ratio:.1f} dB")
         if self.pupil:
             self.enrol()
 
@@ -162,45 +184,73 @@ class Trainer:
         for name, part in self.parts().items():
             if name in state:
                 part.load_state_dict(state[name])
-        self.step, self.phase = state["step"], state["phase"]
-        self.batches = Batches(self.sources, self.args.seed + self.step)
+        self.step, self.phase, self.spent = state["step"], state["phase"], state["spent"]
         self.log(f"resumed at step {self.step}, phase {self.phase}")
         if self.pupil and "pupil" not in state:
             self.enrol()
 
     def save(self):
+        self.spend()
         state = {name: part.state_dict() for name, part in self.parts().items()}
-        state |= dict(step=self.step, phase=self.phase, config=self.config)
+        state |= dict(step=self.step, phase=self.phase, config=self.config, spent=self.spent)
         partial = self.state_path.with_suffix(".partial")
         torch.save(state, partial)
         os.replace(partial, self.state_path)
+
+    def export(self, folder):
+        """The averaged weights; their output's mean, which no term asks about, is taken out."""
+        model = copy.deepcopy(self.average)
+        with torch.no_grad():
+            mean = torch.stack([self.roundtrip(model, self.draw()).mean() for _ in range(4)]).mean()
+            model.decoder.layers[-1].conv.bias.sub_(mean)
+        export(model.state_dict(), self.config, folder)
+        self.log(f"{folder}: step {self.step}; took out a mean of {mean.item():.5f}")
+
+    def roundtrip(self, model, audio):
+        latent = model.latent(audio)
+        if self.phase == "final":
+            kept = torch.full((len(audio),), 8, device=self.device)
+            latent = rvq.joined(model.quantizer, *rvq.quantise(model.quantizer, latent, kept))
+        return model.synthesise(latent)
 
     def log(self, line):
         print(line, flush=True)
         with open(self.out / "log.txt", "a", encoding="utf-8") as log:
             log.write(line + "\n")
 
-    @torch.no_grad()
-    def centre(self):
-        """Takes the mean, which no term asks about, out of the averaged weights' output."""
-        latents = [self.average.latent(self.draw()) for _ in range(4)]
-        if self.phase != "continuous":
-            halves = self.average.quantizer
-            kept = torch.full((self.args.batch,), 8, device=self.device)
-            latents = [rvq.joined(halves, *rvq.quantise(halves, latent, kept, False)[:2])
-                       for latent in latents]
-        mean = torch.stack([self.average.synthesise(latent).mean() for latent in latents]).mean()
-        self.average.decoder.layers[-1].conv.bias.sub_(mean)
-        self.log(f"took out a mean of {mean.item():.5f}")
+    # Schedule
 
-    # Phases
+    def spend(self):
+        now = time.time()
+        self.spent, self.since = self.spent + now - self.since, now
 
-    def autocast(self):
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.bf16)
+    def done(self):
+        """The share of the run that is over."""
+        if self.args.minutes:
+            return (self.spent + time.time() - self.since) / (60 * self.args.minutes)
+        return self.step / self.args.steps
 
-    def draw(self):
-        samples = self.args.frames * HOP_SAMPLES
-        return torch.from_numpy(self.batches.draw(self.args.batch, samples)).to(self.device)
+    def rates(self, done):
+        """Warm-up, constant, then linear to nothing; the encoder's reaches it when it is frozen."""
+        start = self.args.decay_at
+        shares = [(end - done) / max(1e-9, end - start) for end in (1.0, self.args.final_at)]
+        warm = (self.step + 1) / WARM_UP_STEPS
+        return [self.args.rate * max(min(1.0, warm, *shares[:count]), 0.01) for count in (1, 2)]
+
+    def enter_phases(self, done):
+        final = done >= self.args.final_at
+        if final and self.phase != "final":
+            self.phase = "final"
+            if self.team.rank == 0:
+                self.model.load_state_dict(self.average.state_dict())
+                threads = torch.get_num_threads()
+                torch.set_num_threads(max(threads, self.args.workers))  # the other workers wait
+                self.fit_codebooks()
+                torch.set_num_threads(threads)
+            self.team.wait()
+            if self.graphs:
+                self.graphs.forget()
+        self.model.encoder_side().requires_grad_(self.phase != "final")
 
     @torch.no_grad()
     def fit_codebooks(self):
@@ -208,136 +258,133 @@ class Trainer:
         per_step = self.args.batch * self.args.frames
         latents = []
         for _ in range(self.args.fit_frames // per_step + 10):
+            audio = self.draw()
             with self.autocast():
-                latents.append(self.model.latent(self.draw()).float())
+                latents.append(self.model.latent(audio).float())
         for half in self.model.quantizer.halves():
             vectors = torch.cat([half.input_proj(z).transpose(1, 2).flatten(0, 1)
                                  for z in latents])
             others = len(vectors) // 10
-            rvq.fit_codebooks(half, vectors[:-others], per_step)
+            rvq.fit_codebooks(half, vectors[:-others])
             self.log("levels: entries used, entropy in bits, energy left: "
                      + " ".join(f"{used:.2f}/{bits:.1f}/{left:.3f}" for used, bits, left
                                 in rvq.code_statistics(half, vectors[-others:])))
-        self.copy_codebooks()
-
-    def copy_codebooks(self):
         for mean, buffer in zip(self.average.buffers(), self.model.buffers()):
             mean.copy_(buffer)
 
-    def enter_phases(self):
-        args = self.args
-        final = self.step >= args.steps - args.final_steps
-        before = self.phase
-        if final:
-            self.phase = "final"
-        elif self.phase == "continuous" and self.step >= args.continuous_steps:
-            self.phase = "joint"
-        if self.phase != before and self.team.rank == 0:
-            source, target = ((self.average, self.model) if final else (self.model, self.average))
-            target.load_state_dict(source.state_dict())
-            threads = torch.get_num_threads()
-            torch.set_num_threads(max(threads, args.workers))  # the other workers wait
-            self.fit_codebooks()
-            torch.set_num_threads(threads)
-        if self.phase != before:
-            self.team.wait()
-        self.model.encoder_side().requires_grad_(self.phase != "final")
-
-    def rates(self):
-        """Warm-up, constant, then linear to nothing; the encoder's reaches it when it is frozen."""
-        args, ends = self.args, (self.args.steps, self.args.steps - self.args.final_steps)
-        shares = [(end - self.step) / max(1, end - (args.steps - args.decay_steps)) for end in ends]
-        warm = (self.step + 1) / WARM_UP_STEPS
-        return [args.rate * max(min(1.0, warm, *shares[:count]), 0.01) for count in (1, 2)]
-
     # One step
 
+    def autocast(self):
+        # Without the cache of converted weights, which a recording would not renew.
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.args.bf16,
+                              cache_enabled=False)
+
+    def draw(self):
+        return self.batches.draw(self.args.batch, self.args.frames * HOP_SAMPLES)
+
     def reconstruct(self, audio):
-        """audio [B x 1 x samples] -> the decoded audio, commitment loss and, if taught, phones'."""
-        quantizer = self.model.quantizer
-        kept = rvq.draw_levels(len(audio), self.device)
+        """audio [B x 1 x samples] -> the decoded audio and, if taught, the phones' term."""
         with self.autocast():
             latent = self.model.latent(audio)
         latent = latent.float()
         if self.phase == "continuous":
-            halves = zip(self.channels, (kept.clamp(max=1), kept - 1))
-            first, rest = (channel(latent, levels) for channel, levels in halves)
-            commitment = latent.new_zeros(())
+            first, rest = (channel(latent, self.choice) for channel in self.channels)
         else:
-            learn = self.phase == "joint" and self.team.rank == 0
-            first, rest, commitment = rvq.quantise(quantizer, latent, kept, learn)
+            first, rest = rvq.quantise(self.model.quantizer, latent, self.levels[self.choice])
         phones = None
         if self.pupil and self.phase != "final":
             phones = self.pupil(first, audio)
             first = first.detach()  # level 0 is for phones: what sounds is asked of the others
         with self.autocast():
-            output = self.model.synthesise(rvq.joined(quantizer, first, rest))
-        return output.float(), commitment, phones
+            output = self.model.synthesise(rvq.joined(self.model.quantizer, first, rest))
+        return output.float(), phones
 
     def train_judges(self, audio, output):
         with self.autocast():
             loss = gan.discriminator_loss(self.judges, audio, output)
-        self.judge_optimiser.zero_grad()
+        self.judge_optimiser.zero_grad(set_to_none=False)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.judges.parameters(), CLIP_NORM)
         self.judge_optimiser.step()
         return loss
 
     def adversarial_loss(self, audio, output, terms):
-        start = np.random.default_rng(self.step).integers(0, audio.shape[-1] - 8 * HOP_SAMPLES + 1)
-        crop = slice(int(start), int(start) + 8 * HOP_SAMPLES)
+        crop = slice(-GAN_FRAMES * HOP_SAMPLES, None)  # the frames with the longest past
         audio, output = audio[..., crop], output[..., crop]
-        if self.step % 2 == 0:
-            terms["judges"] = self.train_judges(audio, output)
+        terms["judges"] = self.train_judges(audio, output)
         self.judges.requires_grad_(False)
         with self.autocast():
             losses = gan.generator_losses(self.judges, audio, output)
         self.judges.requires_grad_(True)
         terms.update(losses)
-        ramp = min(1.0, (self.step - self.args.gan_step) / GAN_RAMP_STEPS)
-        return ramp * (0.2 * losses["adversarial"] + 1.0 * losses["matching"])
+        return self.gan_weight * (0.2 * losses["adversarial"] + 1.0 * losses["matching"])
 
     @torch.no_grad()
     def follow_average(self):
-        decay = min(self.args.average, (1 + self.step) / (10 + self.step))
-        means, weights = (list(m.parameters()) for m in (self.average, self.model))
-        mine = [number for number in range(len(means))
-                if self.optimiser.owner[number] == self.team.rank]
-        torch._foreach_lerp_([means[n] for n in mine], [weights[n] for n in mine], 1 - decay)
-        if self.phase == "joint" and self.team.rank == 0:
-            self.copy_codebooks()
+        for number, (mean, weight) in enumerate(zip(self.average.parameters(),
+                                                    self.model.parameters())):
+            if self.optimiser.owner[number] == self.team.rank:
+                mean.lerp_(weight, self.pace)
 
-    def train_step(self):
-        rates = self.rates()
-        self.judge_optimiser.param_groups[0]["lr"] = rates[0]
-        audio = self.draw()
-        output, commitment, phones = self.reconstruct(audio)
-        terms = self.reconstruction(audio, output)
+    def compute(self, pair, judged):
+        """A whole step from the inputs to the weights, without a look from the host."""
+        output, phones = self.reconstruct(self.audio)
+        terms = self.reconstruction(self.audio, output, PAIRS[pair])
         terms["size"] = self.sizes.penalty()
-        loss = weighted(terms) + COMMITMENT * commitment
-        terms["commitment"] = commitment
+        loss = sum(self.term_weights[name] * value for name, value in terms.items())
         if phones is not None:
             loss = loss + self.args.semantic_weight * phones
             terms["phones"] = phones
-        if self.step >= self.args.gan_step:
-            loss = loss + self.adversarial_loss(audio, output, terms)
+        if judged:
+            loss = loss + self.adversarial_loss(self.audio, output, terms)
         loss.backward()
         terms["gradient"] = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
         self.team.wait()
-        self.optimiser.step(*rates)
-        self.step += 1
+        self.optimiser.step()
         self.follow_average()
         self.team.wait()
-        for gradient in self.team.gradients[self.team.rank]:
-            gradient.zero_()
+        torch._foreach_zero_(self.team.gradients[self.team.rank])
         for name, value in terms.items():
-            self.history.setdefault(name, []).append(value.item())
+            total = self.history.setdefault(name, torch.zeros((), device=self.device))
+            total += value.detach()
 
-    def report(self, started):
-        means = " ".join(f"{name} {np.mean(values):.3f}" for name, values in self.history.items())
-        self.log(f"step {self.step} {self.phase} rate {self.rates()[0]:.1e} {means} "
-                 f"{time.time() - started:.0f} s")
-        self.history.clear()
+    def set_inputs(self, done):
+        """Without waiting for a GPU: it works on the step before meanwhile."""
+        self.audio.copy_(self.draw())
+        choice = rvq.draw_levels(len(self.audio), self.args.odds, self.batches.rng)
+        self.choice.copy_(choice.pin_memory() if self.graphs else choice, non_blocking=True)
+        for number, rate in enumerate(self.rates(done)):
+            self.optimiser.rates[number].fill_(rate)
+        decay = min(self.args.average, (1 + self.step) / (10 + self.step))
+        self.pace.fill_(1 - decay)
+        self.gan_weight.fill_(min(1.0, max(0.0, done - self.args.gan_at) / GAN_RAMP))
+
+    def train_step(self, done):
+        self.set_inputs(done)
+        if self.phase == "continuous" and self.step % CHANNEL_STEPS == 0:
+            for channel in self.channels:
+                channel.refresh()
+        judged = done >= self.args.gan_at
+        pair = int(self.batches.rng.integers(len(PAIRS)))
+        if self.graphs:
+            self.graphs.run((pair, judged), lambda: self.compute(pair, judged))
+        else:
+            self.compute(pair, judged)
+        self.step += 1
+
+    def report(self):
+        count = self.step - self.reported
+        means = {name: total.item() / count for name, total in self.history.items()}
+        self.spend()
+        self.log(f"step {self.step} {self.phase} rate {self.rates(self.done())[0]:.1e} "
+                 + " ".join(f"{name} {mean:.3f}" for name, mean in means.items())
+                 + f" {self.spent:.0f} s")
+        if not np.isfinite(list(means.values())).all():
+            raise SystemExit(f"step {self.step}: a term is no number; the state of {self.state_path}"
+                             " is from before")
+        for total in self.history.values():
+            total.zero_()
+        self.reported = self.step
 
     def stop(self, *_):
         """A signal's handler: the step in progress is finished and saved."""
@@ -353,27 +400,40 @@ class Trainer:
             weight.grad = gradient
         seed = self.args.workers * (self.args.seed + self.step) + self.team.rank
         torch.manual_seed(seed)
-        self.batches.rng = np.random.default_rng(seed)
+        self.batches.seed(seed)
+
+    def start_channels(self):
+        with torch.no_grad():
+            latents = [self.model.latent(self.draw()) for _ in range(4)]
+        for channel in self.channels:
+            channel.start(latents)
+
+    def agree(self):
+        """The leader's share of the run that is over, the same for all workers; None to stop."""
+        self.team.wait()
+        if self.team.rank == 0:
+            self.team.done.fill_(2.0 if self.team.stop else self.done())
+        self.team.wait()
+        done = self.team.done.item()
+        return done if done < 1 else None
 
     def run(self):
-        started = time.time()
+        self.since = saved = time.time()
         self.part()
         leads = self.team.rank == 0
-        while self.step < self.args.steps:
-            self.team.wait()  # so that all see a signal before the same step
-            if self.team.stop:
-                break
-            self.team.wait()
-            self.enter_phases()
-            self.train_step()
-            if leads and self.step % 50 == 0:
-                self.report(started)
-            if leads and self.step % self.args.save_every == 0:
-                self.save()
+        if self.phase == "continuous":
+            self.start_channels()
+        while (done := self.agree()) is not None:
+            self.enter_phases(done)
+            self.train_step(done)
+            if leads and self.step % REPORT_STEPS == 0:
+                self.report()
+                if time.time() - saved > self.args.save_seconds:
+                    self.save()
+                    saved = time.time()
         if leads:
-            self.centre()
             self.save()
-            export(self.average.state_dict(), self.config, self.out)
+            self.export(self.out)
 
 
 def main():
