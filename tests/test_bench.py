@@ -132,7 +132,7 @@ class Bench(CliTest):
         table = self.mimi("bench", "--seconds", "1", "--runs", "1", "--threads", "2",
                           out=None).decode()
         for pattern in (r"mimi \d+\.\d+\.\d+, .+, \w+\n",
-                        r"model mimi-small, 14\.1 M parameters, 8 levels; 1\.0 s of the built-in",
+                        r"model mimi-small, 18\.7 M parameters, 8 levels; 1\.0 s of the built-in",
                         r"peak, f32, threads 1: [\d.]+ GFLOP/s, [\d.]+ FLOP per cycle at [\d.]+ GHz\n",
                         r"\nf32 +encode +1 +[\d.]+x +[\d.]+x ", r"\nf32 +decode +2 +[\d.]+x +[\d.]+x ",
                         r"\nf32 +encode, threads 1 +[\d.]+ +[\d.]+\n",
