@@ -42,6 +42,14 @@ CHANNEL_STEPS = 20  # from one look at what the channels carry to the next
 REPORT_STEPS = 50
 
 
+def term_weight(text):
+    """TERM=WEIGHT as a pair."""
+    name, _, value = text.partition("=")
+    if name not in WEIGHTS:
+        raise argparse.ArgumentTypeError(f"{name}: no such term (there are {', '.join(WEIGHTS)})")
+    return name, float(value)
+
+
 def arguments():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("recordings", help="folder of wav, flac, ogg, opus, mp3 files")
@@ -70,7 +78,7 @@ def arguments():
                    help="processes of one thread, each with a batch of its own (CPU)")
     p.add_argument("--teacher", help="teacher.py's file: level 0 learns phones")
     p.add_argument("--semantic-weight", type=float, default=1.0, help="weight of that term")
-    p.add_argument("--weights", nargs="*", default=[], metavar="TERM=WEIGHT",
+    p.add_argument("--weights", nargs="*", type=term_weight, default=[], metavar="TERM=WEIGHT",
                    help="other weights than losses.py's")
     p.add_argument("--odds", type=float, nargs=len(rvq.LEVEL_CHOICES), default=rvq.LEVEL_ODDS,
                    help=f"how often a segment keeps {rvq.LEVEL_CHOICES} levels")
@@ -99,8 +107,7 @@ class Trainer:
         self.channels = rvq.make_channels(self.model.quantizer, self.device)
         self.judges = gan.make_discriminators().to(self.device)
         self.reconstruction = Reconstruction(self.device)
-        self.term_weights = WEIGHTS | {name: float(value) for name, value in
-                                       (term.split("=") for term in args.weights)}
+        self.term_weights = WEIGHTS | dict(args.weights)
         self.pupil = (Pupil(args.teacher, self.config).to(self.device) if args.teacher
                       else None)
         self.weights = list(self.model.named_parameters())
@@ -157,7 +164,7 @@ class Trainer:
                                                 for _ in range(4)])
             self.log(f"initialised: signal-to-noise ratio {ratio:.1f} dB")
         self.average.load_state_dict(self.model.state_dict())
-        if self.pupil:
+        if self.pupil and self.phase != "final":  # where every code stays as it is
             self.enrol()
 
     @torch.no_grad()
@@ -186,7 +193,7 @@ class Trainer:
                 part.load_state_dict(state[name])
         self.step, self.phase, self.spent = state["step"], state["phase"], state["spent"]
         self.log(f"resumed at step {self.step}, phase {self.phase}")
-        if self.pupil and "pupil" not in state:
+        if self.pupil and "pupil" not in state and self.phase != "final":
             self.enrol()
 
     def save(self):
