@@ -9,11 +9,14 @@ import torch
 import torch.nn.functional as F
 from scipy.signal import resample_poly
 
+from model import HOP_SAMPLES
+
 SAMPLE_RATE = 24000
 SOUND_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff"}
 QUIET_RMS = 0.004
 QUIET_STEP = 8  # every so-manieth sample is looked at
 LONGEST_DECAY = 0.5  # seconds
+STRETCH_FRAMES = 400
 SINC_LOBES = 16  # on either side, of the filter that changes speed
 
 
@@ -150,3 +153,28 @@ class Batches:
         """Returns float32 [items x 1 x samples]."""
         return torch.stack([self.segment(self.place(samples), samples)
                             for _ in range(items)])[:, None]
+
+
+class Stretches:
+    """Half minutes of augmented sound with their codes, made once: where the encoder does not
+    change, it takes no more of a step.  Segments begin at frames of 80 ms and have, as in use, what
+    the encoder remembers of the sound before them."""
+
+    def __init__(self, batches, count, encode):
+        """encode: audio [1 x 1 x samples] -> codes [1 x levels x frames]."""
+        self.rng, self.device = batches.rng, batches.generator.device
+        self.sounds, self.codes = [], []
+        for _ in range(count):
+            audio = batches.draw(1, STRETCH_FRAMES * HOP_SAMPLES)
+            self.codes.append(encode(audio)[0].short())
+            self.sounds.append((audio[0, 0] * 32767).round().short())
+
+    def draw(self, audio, codes):
+        """Fills audio [B x 1 x samples] and codes [B x levels x frames] with segments."""
+        frames = codes.shape[2]
+        for item in range(len(codes)):
+            number = self.rng.integers(len(self.sounds))
+            start = int(self.rng.integers(STRETCH_FRAMES - frames + 1))
+            samples = slice(start * HOP_SAMPLES, (start + frames) * HOP_SAMPLES)
+            audio[item, 0] = self.sounds[number][samples].float() / 32767
+            codes[item] = self.codes[number][:, start:start + frames]

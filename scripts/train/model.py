@@ -270,7 +270,11 @@ class Codebook(nn.Module):
         self.register_buffer("embed_sum", torch.zeros(entries, dim))
 
     def entries(self):
-        return self.embed_sum / self.cluster_usage.clamp(min=1e-5)[:, None]
+        return self.chosen(slice(None))
+
+    def chosen(self, codes):
+        """Entries [... x dim] of codes [...]."""
+        return self.embed_sum[codes] / self.cluster_usage[codes].clamp(min=1e-5)[..., None]
 
 
 class Level(nn.Module):

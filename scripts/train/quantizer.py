@@ -30,28 +30,36 @@ def draw_levels(items, odds, rng):
     return torch.from_numpy(rng.choice(len(LEVEL_CHOICES), items, p=odds))
 
 
-def quantise_half(half, latent, kept):
-    """latent [B x H x T], kept [B] levels -> quantised projection [B x D x T]."""
-    projected = half.input_proj(latent)
-    items, dim, frames = projected.shape
-    residual = projected.transpose(1, 2).reshape(-1, dim)
-    kept = kept.repeat_interleave(frames)
-    total = torch.zeros_like(residual)
-    # On a GPU to ask how many are kept would cost more than to go through all levels.
-    needed = len(half.layers) if kept.is_cuda else kept.max()
-    for number, level in enumerate(half.layers[:needed]):
+@torch.no_grad()
+def encode_half(half, latent):
+    """latent [B x H x T] -> codes [B x levels x T]."""
+    residual = half.input_proj(latent).transpose(1, 2).flatten(0, 1)
+    codes = []
+    for level in half.layers:
         entries = level.codebook.entries()
-        chosen = entries[nearest(residual, entries)]
-        total = total + chosen * (kept > number)[:, None]
-        residual = residual - chosen
-    return total.view(items, frames, dim).transpose(1, 2)
+        codes.append(nearest(residual, entries))
+        residual = residual - entries[codes[-1]]
+    return torch.stack(codes, 1).unflatten(0, (len(latent), -1)).transpose(1, 2)
 
 
-def quantise(quantizer, latent, kept):
-    """Both halves' projections: level 0's, then levels 1.. of the same latent."""
+def decode_half(half, codes, kept):
+    """codes [B x levels x T], kept [B] of them -> quantised projection [B x D x T]."""
+    total = 0.0
+    for number, level in enumerate(half.layers):
+        total = total + level.codebook.chosen(codes[:, number]) * (kept > number)[:, None, None]
+    return total.transpose(1, 2)
+
+
+def encode(quantizer, latent):
+    """latent [B x H x T] -> codes [B x 32 x T]."""
+    return torch.cat([encode_half(half, latent) for half in quantizer.halves()], 1)
+
+
+def decode(quantizer, codes, kept):
+    """Both halves' projections, level 0's and that of levels 1.., of codes of which kept [B] count."""
     semantic, acoustic = quantizer.halves()
-    return (quantise_half(semantic, latent, kept.clamp(max=1)),
-            quantise_half(acoustic, latent, kept - 1))
+    return (decode_half(semantic, codes[:, :1], kept.clamp(max=1)),
+            decode_half(acoustic, codes[:, 1:], kept - 1))
 
 
 def joined(quantizer, first, rest):

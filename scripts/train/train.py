@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 
 import discriminators as gan
 import quantizer as rvq
-from data import Batches, decode_folder
+from data import Batches, Stretches, decode_folder
 from export import export
 from graphs import Graphs
 from initialise import initialise
@@ -62,6 +62,9 @@ def arguments():
     p.add_argument("--final-at", type=float, default=0.6, metavar="SHARE",
                    help="share of the run after which the decoder is trained alone; 0 with --start:"
                         " from its first step on, and with the codebooks that there are")
+    p.add_argument("--stretches", type=int, default=0, metavar="N",
+                   help="with the encoder frozen, so many half minutes, augmented, are encoded once and"
+                        " all segments taken from them (default: each segment is encoded itself)")
     p.add_argument("--gan-at", type=float, default=1.0, metavar="SHARE",
                    help="share of the run after which discriminators join (default: never)")
     p.add_argument("--fit-frames", type=int, default=80000, help="frames that k-means sees")
@@ -71,6 +74,7 @@ def arguments():
     p.add_argument("--latent-dim", type=int, default=128)
     p.add_argument("--batch", type=int, default=8, help="segments a step")
     p.add_argument("--frames", type=int, default=16, help="80 ms frames a segment")
+    p.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches a step")
     p.add_argument("--rate", type=float, default=8e-4, help="learning rate")
     p.add_argument("--muon", action=argparse.BooleanOptionalAction, default=True,
                    help="orthogonalised momentum for convolutions, Adam for the rest")
@@ -128,6 +132,7 @@ class Trainer:
             self.start()
             self.optimiser.limit_norms(self.weights)
         self.sizes = FeatureSizes(self.model)
+        self.stretches = None
         self.history, self.reported = {}, self.step
         self.graphs = Graphs() if cuda else None
         if args.workers > 1:
@@ -137,6 +142,8 @@ class Trainer:
         """All that differs from step to step, as tensors: a recorded step reads these."""
         args = self.args
         self.audio = torch.zeros(args.batch, 1, args.frames * HOP_SAMPLES, device=self.device)
+        self.codes = torch.zeros(args.batch, self.config["num_quantizers"], args.frames,
+                                 dtype=torch.long, device=self.device)  # of a stretch
         self.choice = torch.zeros(args.batch, dtype=torch.long, device=self.device)
         self.levels = torch.tensor(rvq.LEVEL_CHOICES, device=self.device)
         self.pace = torch.zeros((), device=self.device)  # of the averaged weights
@@ -217,7 +224,8 @@ class Trainer:
         latent = model.latent(audio)
         if self.phase == "final":
             kept = torch.full((len(audio),), 8, device=self.device)
-            latent = rvq.joined(model.quantizer, *rvq.quantise(model.quantizer, latent, kept))
+            latent = rvq.joined(model.quantizer, *rvq.decode(
+                model.quantizer, rvq.encode(model.quantizer, latent), kept))
         return model.synthesise(latent)
 
     def log(self, line):
@@ -257,6 +265,8 @@ class Trainer:
             self.team.wait()
             if self.graphs:
                 self.graphs.forget()
+        if final and self.args.stretches and not self.stretches:
+            self.encode_stretches()
         self.model.encoder_side().requires_grad_(self.phase != "final")
 
     @torch.no_grad()
@@ -265,9 +275,7 @@ class Trainer:
         per_step = self.args.batch * self.args.frames
         latents = []
         for _ in range(self.args.fit_frames // per_step + 10):
-            audio = self.draw()
-            with self.autocast():
-                latents.append(self.model.latent(audio).float())
+            latents.append(self.latent(self.draw()))
         for half in self.model.quantizer.halves():
             vectors = torch.cat([half.input_proj(z).transpose(1, 2).flatten(0, 1)
                                  for z in latents])
@@ -279,6 +287,15 @@ class Trainer:
         for mean, buffer in zip(self.average.buffers(), self.model.buffers()):
             mean.copy_(buffer)
 
+    def encode_stretches(self):
+        count = -(-self.args.stretches // self.args.workers)  # every worker has its own
+        self.stretches = Stretches(self.batches, count, self.encode)
+
+    @torch.no_grad()
+    def encode(self, audio):
+        """audio [B x 1 x samples] -> codes [B x 32 x frames]; as they are kept, of exact latents."""
+        return rvq.encode(self.model.quantizer, self.model.latent(audio))
+
     # One step
 
     def autocast(self):
@@ -289,15 +306,22 @@ class Trainer:
     def draw(self):
         return self.batches.draw(self.args.batch, self.args.frames * HOP_SAMPLES)
 
-    def reconstruct(self, audio):
-        """audio [B x 1 x samples] -> the decoded audio and, if taught, the phones' term."""
+    def latent(self, audio):
         with self.autocast():
             latent = self.model.latent(audio)
-        latent = latent.float()
+        return latent.float()
+
+    def received(self, audio):
+        """What the decoder gets of both halves' projections, at the levels that are kept."""
         if self.phase == "continuous":
-            first, rest = (channel(latent, self.choice) for channel in self.channels)
-        else:
-            first, rest = rvq.quantise(self.model.quantizer, latent, self.levels[self.choice])
+            latent = self.latent(audio)
+            return [channel(latent, self.choice) for channel in self.channels]
+        codes = self.codes if self.stretches else rvq.encode(self.model.quantizer, self.latent(audio))
+        return rvq.decode(self.model.quantizer, codes, self.levels[self.choice])
+
+    def reconstruct(self, audio):
+        """audio [B x 1 x samples] -> the decoded audio and, if taught, the phones' term."""
+        first, rest = self.received(audio)
         phones = None
         if self.pupil and self.phase != "final":
             phones = self.pupil(first, audio)
@@ -333,8 +357,8 @@ class Trainer:
             if self.optimiser.owner[number] == self.team.rank:
                 mean.lerp_(weight, self.pace)
 
-    def compute(self, pair, judged):
-        """A whole step from the inputs to the weights, without a look from the host."""
+    def add_gradients(self, pair, judged):
+        """From the inputs to the gradients, without a look from the host."""
         output, phones = self.reconstruct(self.audio)
         terms = self.reconstruction(self.audio, output, PAIRS[pair])
         terms["size"] = self.sizes.penalty()
@@ -345,38 +369,55 @@ class Trainer:
         if judged:
             loss = loss + self.adversarial_loss(self.audio, output, terms)
         loss.backward()
-        terms["gradient"] = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
+        self.note(terms)
+
+    def update(self):
+        """From everyone's gradients to the weights."""
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
+        self.note(dict(gradient=norm))
         self.team.wait()
         self.optimiser.step()
         self.follow_average()
         self.team.wait()
         torch._foreach_zero_(self.team.gradients[self.team.rank])
+
+    def note(self, terms):
         for name, value in terms.items():
             total = self.history.setdefault(name, torch.zeros((), device=self.device))
-            total += value.detach()
+            total += value.detach() / self.args.accumulate
 
-    def set_inputs(self, done):
+    def set_inputs(self):
         """Without waiting for a GPU: it works on the step before meanwhile."""
-        self.audio.copy_(self.draw())
+        if self.stretches:
+            self.stretches.draw(self.audio, self.codes)
+        else:
+            self.audio.copy_(self.draw())
         choice = rvq.draw_levels(len(self.audio), self.args.odds, self.batches.rng)
         self.choice.copy_(choice.pin_memory() if self.graphs else choice, non_blocking=True)
+
+    def set_rates(self, done):
         for number, rate in enumerate(self.rates(done)):
             self.optimiser.rates[number].fill_(rate)
         decay = min(self.args.average, (1 + self.step) / (10 + self.step))
         self.pace.fill_(1 - decay)
         self.gan_weight.fill_(min(1.0, max(0.0, done - self.args.gan_at) / GAN_RAMP))
 
+    def do(self, work, *variant):
+        if self.graphs:
+            self.graphs.run((work.__name__, *variant), lambda: work(*variant))
+        else:
+            work(*variant)
+
     def train_step(self, done):
-        self.set_inputs(done)
+        self.set_rates(done)
         if self.phase == "continuous" and self.step % CHANNEL_STEPS == 0:
             for channel in self.channels:
                 channel.refresh()
         judged = done >= self.args.gan_at
-        pair = int(self.batches.rng.integers(len(PAIRS)))
-        if self.graphs:
-            self.graphs.run((pair, judged), lambda: self.compute(pair, judged))
-        else:
-            self.compute(pair, judged)
+        for _ in range(self.args.accumulate):
+            self.set_inputs()
+            self.do(self.add_gradients, int(self.batches.rng.integers(len(PAIRS))), judged)
+        self.do(self.update)
         self.step += 1
 
     def report(self):
