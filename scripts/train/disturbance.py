@@ -1,7 +1,8 @@
 """How much of an error is heard, as ITU-T P.862 (PESQ) and its wideband mapping P.862.2 reckon it.
 
 Differentiable, of signals that are aligned in time, with bands and thresholds from formulas: 49
-bands whose widths grow with frequency, Terhardt's threshold of hearing.  Segments stand for recordings.
+bands whose widths grow with frequency, Terhardt's threshold of hearing.  Segments stand for
+recordings.
 
 Each of its parts counts.  Without the wideband input filter, the output's own level and the slow
 gain, a decoder gained 0.15 points here and 0.006 by PESQ itself.
@@ -14,7 +15,8 @@ WINDOW = 768  # 32 ms: bins of 31.25 Hz, as there
 BANDS, TOP_HZ = 49, 8000
 BAND_CORNER_HZ = 450  # bands are of one width below and of one ratio above
 FILTER_RATE = 16000
-FILTER = (2.740826, (1, -2, 1), (1, -1.9444777, 0.94597794))  # P.862.2's: gain, numerator, denominator
+# Of P.862.2: gain, numerator, denominator.
+FILTER = (2.740826, (1, -2, 1), (1, -1.9444777, 0.94597794))
 LEVEL_HZ = (350, 3250)
 LEVEL = 1e7  # mean square in that range, from samples of 16 bits
 POWER_SCALE = 6.910853e-4 * (512 / WINDOW) ** 2  # from squares of spectra to sound pressure
@@ -71,8 +73,8 @@ class Disturbance:
         steeper = (6 / ((barks[1:] + barks[:-1]) / 2 + 2)).clamp(1, 2) ** 0.15
         self.exponent = (ZWICKER_POWER * steeper).to(device)[:, None]
         self.widths = (barks[1:] - barks[:-1]).to(device)[1:, None]  # the lowest band is not judged
-        self.memory = ((1 - GAIN_MEMORY) * GAIN_MEMORY ** torch.arange(GAIN_FRAMES)).flip(0).to(device)
-        self.memory /= self.memory.sum()
+        memory = (GAIN_MEMORY ** torch.arange(GAIN_FRAMES)).flip(0)  # the frame itself comes last
+        self.memory = (memory / memory.sum()).to(device)
 
     def _powers(self, audio):
         """Powers in bands [B x bands x frames], the level normalised."""

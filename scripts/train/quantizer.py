@@ -56,7 +56,7 @@ def encode(quantizer, latent):
 
 
 def decode(quantizer, codes, kept):
-    """Both halves' projections, level 0's and that of levels 1.., of codes of which kept [B] count."""
+    """Both halves' projections of codes of which kept [B] count: level 0's, that of levels 1..."""
     semantic, acoustic = quantizer.halves()
     return (decode_half(semantic, codes[:, :1], kept.clamp(max=1)),
             decode_half(acoustic, codes[:, 1:], kept - 1))
