@@ -36,10 +36,12 @@ std::optional<DatasetFile> Workspace::find() const {
 }
 
 DatasetFile Workspace::open(const DatasetSettings& settings) const {
-  if (!exists(dataset_file())) {
-    if (type_of(out_) == fs::file_type::directory && holds_other_things(out_)) {
-      throw NamedError(out_, "holds other things and no dataset");
-    }
+  bool begun = exists(dataset_file());
+  if (!begun && type_of(out_) == fs::file_type::directory && holds_other_things(out_)) {
+    begun = exists(dataset_file());  // another task's: it puts this file there before any other
+    if (!begun) throw NamedError(out_, "holds other things and no dataset");
+  }
+  if (!begun) {
     make_folder(work());
     DurableFile file(dataset_file(), path(".work/dataset." + std::to_string(getpid()) + ".part"));
     file.write(bytes_of(dataset_text(settings, std::nullopt)));
