@@ -316,7 +316,9 @@ class Trainer:
         if self.phase == "continuous":
             latent = self.latent(audio)
             return [channel(latent, self.choice) for channel in self.channels]
-        codes = self.codes if self.stretches else rvq.encode(self.model.quantizer, self.latent(audio))
+        codes = self.codes
+        if not self.stretches:
+            codes = rvq.encode(self.model.quantizer, self.latent(audio))
         return rvq.decode(self.model.quantizer, codes, self.levels[self.choice])
 
     def reconstruct(self, audio):
