@@ -19,7 +19,7 @@ SOAK = "MIMI_SOAK" in os.environ
 SAMPLE = 12  # calls of each kind and run
 MODES = {"read": ("fail", "short", "intr"), "pread": ("fail", "short", "intr"), "write": ("fail", "short", "intr"),
          "pwrite": ("fail", "short"), "fsync": ("fail",), "rename": ("fail",), "mmap": ("fail",),
-         "malloc": ("fail",), "open": ("fail",)}
+         "malloc": ("fail",), "open": ("fail",), "list": ("fail",)}
 # What must succeed all the same.
 HARMLESS = {("read", "short"), ("read", "intr"), ("pread", "short"), ("pread", "intr"),
             ("write", "short"), ("write", "intr")}
@@ -234,6 +234,25 @@ class DatasetFaults(FaultTest):
         forms = ("mimi", "npy", "wds", "safetensors")
         for i, form in enumerate(forms):
             self.check_form(form, MODES, choose, 2, of_memory=(i, len(forms)))
+
+    def test_another_task_begins_meanwhile(self):
+        """Between the look for a dataset in an empty folder and the folder's listing, too."""
+        arguments = ["-q", "--model", TINY, "tokenize", "a.wav", "b.wav", "--out", "out"]
+        os.mkdir(self.path("out"))
+        listings = self.count(arguments)["list"]
+        self.assertGreater(listings, 1)  # the model's folder is listed as well
+        expected = self.dataset()
+        for number in range(1, listings + 1):
+            shutil.rmtree(self.path("out"))
+            os.mkdir(self.path("out"))
+            first = self.start(*arguments, env={**os.environ, "LD_PRELOAD": SHIM,
+                                                "MIMI_FAULT": f"list:{number}:stop"})
+            state = os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            self.assertEqual(state.si_code, os.CLD_STOPPED)
+            self.mimi(*arguments)
+            first.send_signal(signal.SIGCONT)
+            self.assertEqual(first.wait(), 0, first.stderr.read())
+            self.assertEqual(self.dataset(), expected)
 
     def test_parquet(self):
         """The calls fail in pyarrow's process too. Python's own memory is not what is tried."""

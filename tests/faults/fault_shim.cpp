@@ -7,6 +7,7 @@
 //   MIMI_FAULT=fsync:7:stop     the program stops, as by SIGSTOP, before the 7th fsync()
 //   MIMI_FAULT=mapfile:1:truncate  the first mapped file is cut to its first page once it is mapped
 //   MIMI_FAULT_COUNTS=FILE      at the end, FILE gets a line "name calls" for each function
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -39,10 +40,12 @@ enum Call {
   kMapFile,
   kMalloc,
   kOpen,
+  kList,  // opendir() and fdopendir(), with which the listing of a folder begins
   kCalls
 };
-constexpr std::array<const char*, kCalls> kNames = {"read",   "pread", "write",   "pwrite", "fsync",
-                                                    "rename", "mmap",  "mapfile", "malloc", "open"};
+constexpr std::array<const char*, kCalls> kNames = {"read",   "pread",  "write", "pwrite",
+                                                    "fsync",  "rename", "mmap",  "mapfile",
+                                                    "malloc", "open",   "list"};
 enum class Mode { kNone, kFail, kShort, kInterrupt, kStop, kTruncate };
 
 std::array<std::atomic<long>, kCalls> g_counts;
@@ -204,6 +207,18 @@ int open(const char* path, int flags, ...) {
   if (is_of_coverage(path)) return original(path, flags, permissions);
   if (const int error = error_of(next(kOpen), EMFILE)) return errno = error, -1;
   return original(path, flags, permissions);
+}
+
+DIR* opendir(const char* path) {
+  static const auto original = real<DIR* (*)(const char*)>("opendir");
+  if (const int error = error_of(next(kList), EMFILE)) return errno = error, nullptr;
+  return original(path);
+}
+
+DIR* fdopendir(int fd) {
+  static const auto original = real<DIR* (*)(int)>("fdopendir");
+  if (const int error = error_of(next(kList), ENOMEM)) return errno = error, nullptr;
+  return original(fd);
 }
 
 void* mmap(void* address, std::size_t size, int protection, int flags, int fd, off_t offset) {
