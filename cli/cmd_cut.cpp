@@ -1,6 +1,8 @@
 // mimi cut: a part of a token file.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "cli/commands.h"
@@ -27,7 +29,8 @@ int run_cut(const CutOptions& options) {
     if (options.range.to_s) cut.to_sample = sample_at(*options.range.to_s, header.sample_rate_hz);
     cut.levels = options.levels;
     cut.lead_in_frames = static_cast<std::uint32_t>(
-        std::ceil(options.lead_in_s * header.sample_rate_hz / header.frame_samples));
+        std::min(std::ceil(options.lead_in_s * header.sample_rate_hz / header.frame_samples),
+                 double{std::numeric_limits<std::uint32_t>::max()}));
     naming(input.name(), [&] { cut_tokens(input.tokens(), cut, token_sink(file)); });
     file.commit();
   });

@@ -92,7 +92,8 @@ TokenTable read_mimi(std::span<const std::uint8_t> bytes) {
   });
   TokenTable table;
   table.header = reader.header();
-  constexpr std::uint64_t kMostLostCodes = 1 << 28;  // of a table, which is held in memory
+  // A table is held in memory: what is lost must not be much more of it than the file is.
+  const std::uint64_t most_lost_codes = (1 << 22) + std::uint64_t{bytes.size()};
   std::uint64_t lost_codes = 0;
   while (const std::optional<TokenRecord> record = reader.next()) {
     if (const auto* segment = std::get_if<TokenSegment>(&*record)) {
@@ -105,7 +106,7 @@ TokenTable read_mimi(std::span<const std::uint8_t> bytes) {
       table.segments.back().padding_samples = block->padding_samples;
     } else if (const auto* gap = std::get_if<TokenGap>(&*record)) {
       lost_codes += gap->frames * std::uint64_t{table.header.frame_codes()};
-      if (lost_codes > kMostLostCodes) throw Error("has too many lost frames for a table");
+      if (lost_codes > most_lost_codes) throw Error("has too many lost frames for a table");
       table.codes.resize(table.codes.size() + gap->frames * table.header.frame_codes(),
                          TokenTable::kLost);
       table.segments.back().frames += gap->frames;

@@ -82,7 +82,8 @@ class Cutter {
     if (state_ != State::kBehind && lost > 0) {
       if (state_ == State::kBefore) begin(frame_);
       frame_ = kept_end - 1;
-      const std::uint32_t fewest = (lost + kMaxBlockFrames - 1) / kMaxBlockFrames;
+      const auto fewest =
+          static_cast<std::uint32_t>((std::uint64_t{lost} + kMaxBlockFrames - 1) / kMaxBlockFrames);
       writer_.write_gap(
           {.blocks = std::clamp(gap.blocks, fewest, lost),
            .frames = lost,
@@ -97,7 +98,8 @@ class Cutter {
       const std::uint64_t from = cut_.from_sample - std::min(cut_.from_sample, segment_start_);
       const std::uint64_t to =
           cut_.to_sample ? std::min(*cut_.to_sample - segment_start_, end.samples) : end.samples;
-      writer_.end_segment(source_position(to, end) - source_position(from, end));
+      const std::uint64_t skipped = from == 0 ? 0 : source_position(from, end);
+      writer_.end_segment(source_position(to, end) - skipped);
     }
     begun_ = false;
     segment_start_ += end.samples;
@@ -232,7 +234,9 @@ std::string arithmetic_text(const TokenHeader& header) {
 }  // namespace
 
 std::uint64_t sample_at_rate(std::uint64_t sample, std::uint32_t rate_hz, std::uint32_t other_hz) {
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
   const std::uint64_t seconds = sample / rate_hz, rest = sample % rate_hz;
+  if (other_hz != 0 && seconds >= kMost / other_hz) return kMost;
   return seconds * other_hz + (rest * other_hz + rate_hz / 2) / rate_hz;
 }
 

@@ -30,7 +30,8 @@ TokenHeader joined_header(const TokenHeader& first, const TokenHeader& second);
 // Appends every segment of `in`, read to its end.
 void append_tokens(TokenReader& in, TokenWriter& out);
 
-// Where sample `sample` at `rate_hz` is at `other_hz`, rounded to the nearest, a half upwards.
+// Where sample `sample` at `rate_hz` is at `other_hz`, rounded to the nearest, a half upwards;
+// 2^64 - 1 where that is beyond 64 bits.
 std::uint64_t sample_at_rate(std::uint64_t sample, std::uint32_t rate_hz, std::uint32_t other_hz);
 
 }  // namespace mimi

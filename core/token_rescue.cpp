@@ -168,7 +168,7 @@ class Rescuer {
       close(std::nullopt);
     }
     open(start);
-    next_segment_ = start.number + 1;
+    next_segment_ = start.number + std::uint64_t{1};
   }
 
   void take(const TokenBlock& block) {
@@ -194,29 +194,39 @@ class Rescuer {
   }
 
   void take(const TokenSegmentEnd& end) {
+    const std::uint64_t next = end.number + std::uint64_t{1};
     const bool guessed = !is_open_;
-    expect(guessed ? end.frames > 0 && end.number >= next_segment_
-                   : end.number + 1 >= next_segment_);
+    expect(guessed ? next > next_segment_ : next >= next_segment_);
     const std::uint32_t frames = guessed ? 0 : segment().frames;
-    expect(end.frames >= frames);
+    if (end.frames < frames || (is_open_ && !start_is_guess_ && next > next_segment_)) {
+      // Of a segment that began after the open one, at a place that was lost.
+      close(std::nullopt);
+      next_segment_ = next;
+      return;
+    }
     const std::uint64_t samples = end.frames * frame_samples();
-    expect(end.samples <= samples && end.source_samples <= kMaxTokenSamples);
+    expect(end.samples <= samples && end.source_samples <= kMaxTokenSamples - source_samples_);
     check_frames(next_frame_, end.frames - frames, 0);
     if (guessed) open_guess();
-    const bool has_last_block = end.frames == frames;
-    std::uint64_t dropped = samples - end.samples;
-    if (!has_last_block) {
-      // The lead-in was not lost with the last block.
-      const std::uint64_t lead_in = start_is_guess_ ? 0 : segment().start.lead_in_samples;
-      const auto padding =
-          static_cast<int>(std::min(dropped - std::min(lead_in, dropped), frame_samples() - 1));
-      add_lost(end.frames - frames, std::nullopt, padding);
-    }
+    if (end.frames > frames) add_lost_end(end, frames);
     if (start_is_guess_) {
+      std::uint64_t dropped = samples - end.samples;
       dropped -= std::min<std::uint64_t>(dropped, static_cast<unsigned>(segment().padding_samples));
-      segment().start.lead_in_samples = static_cast<std::uint32_t>(dropped);
+      segment().start.lead_in_samples =
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(dropped, 0xFFFFFFFF));
     }
     close(end.source_samples);
+    if (header_.source_rate_hz != 0) source_samples_ += end.source_samples;
+    next_segment_ = std::max(next_segment_, next);
+  }
+
+  // The lead-in was not lost with the last block, so that the rest that is dropped is padding.
+  void add_lost_end(const TokenSegmentEnd& end, std::uint32_t frames) {
+    const std::uint64_t lead_in = start_is_guess_ ? 0 : segment().start.lead_in_samples;
+    const std::uint64_t dropped = end.frames * frame_samples() - end.samples;
+    const auto padding =
+        static_cast<int>(std::min(dropped - std::min(lead_in, dropped), frame_samples() - 1));
+    add_lost(end.frames - frames, std::nullopt, padding);
   }
 
   void take(const TokenTotals& totals) {
@@ -256,7 +266,7 @@ class Rescuer {
     if (is_open_ && segment().padding_samples != 0) close(std::nullopt);
     if (!is_open_) open_guess();
     std::optional<std::uint32_t> blocks;
-    if (block >= next_block_) blocks = block - next_block_;
+    if (block >= next_block_) blocks = static_cast<std::uint32_t>(block - next_block_);
     add_lost(frame - next_frame_, blocks, 0);
     next_block_ = block;
   }
@@ -291,9 +301,10 @@ class Rescuer {
   std::vector<std::uint16_t> codes_;
   bool is_open_ = false;
   bool start_is_guess_ = false;
-  std::uint32_t next_segment_ = 0;
-  std::uint32_t next_block_ = 0;
+  std::uint64_t next_segment_ = 0;
+  std::uint64_t next_block_ = 0;
   std::uint32_t next_frame_ = 0;
+  std::uint64_t source_samples_ = 0;  // of the segments whose end is there, where they are summed
   int largest_block_frames_ = 0;
 };
 
@@ -307,21 +318,26 @@ std::uint64_t samples_of(const TokenHeader& header, const SavedSegment& segment)
 // A segment whose end was lost takes what the header's count leaves for it, or as many source
 // samples as its own samples last.
 void guess_source_samples(TokenHeader& header, std::vector<SavedSegment>& segments) {
+  const bool are_summed = header.source_rate_hz != 0;  // else each segment has its own rate
   std::uint64_t known = 0;
   std::vector<SavedSegment*> unknown;
   for (SavedSegment& segment : segments) {
-    if (segment.source_samples) known += *segment.source_samples;
-    if (!segment.source_samples) unknown.push_back(&segment);
+    if (!segment.source_samples) {
+      unknown.push_back(&segment);
+    } else if (are_summed) {
+      known += *segment.source_samples;
+    }
   }
   const std::uint64_t all = header.source_samples.value_or(0);
   for (SavedSegment* segment : unknown) {
-    segment->source_samples =
+    const std::uint64_t guess =
         unknown.size() == 1 && all > known
             ? all - known
             : sample_at_rate(samples_of(header, *segment),
                              static_cast<std::uint32_t>(header.sample_rate_hz),
                              segment->start.source_rate_hz);
-    known += *segment->source_samples;
+    segment->source_samples = std::min(guess, kMaxTokenSamples - known);
+    if (are_summed) known += *segment->source_samples;
   }
   if (header.source_samples != known) header.source_samples.reset();
 }

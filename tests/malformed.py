@@ -246,6 +246,20 @@ def token_header(version=1, reserved=0, rate=24000, frame=1920, levels=2, stream
             struct.pack("<H", texts) + rest)
 
 
+def mimi_of_a_gap(frames):
+    """A valid file of some 300 bytes, all frames lost."""
+    header = record(b"H", token_header(levels=8))
+    segment = SIGNATURE + header
+    gap = segment + record(b"S", struct.pack("<5I", 0, 0, 0, 0, 0))
+    end = gap + record(b"G", struct.pack("<4IHH", 0, (frames + 124) // 125, 0, frames, 0, 0))
+    index = end + record(b"E", struct.pack("<IIQQ", 0, frames, 1920 * frames, 0))
+    entry = "<cBHIIIQ"
+    tail = index + record(b"I", struct.pack(entry, b"S", 0, 0, 0, 1, 0, len(segment)) +
+                          struct.pack(entry, b"G", 0, 0, 0, (frames + 124) // 125, 0, len(gap)))
+    return tail + header + record(b"T", struct.pack("<6I4Q", frames, 0, 1, 1, frames, 0, 1920 * frames,
+                                                    0, len(index), len(tail)))
+
+
 def mimi_cases(whole):
     step = max(1, len(whole) // 40)
     for size in list(range(0, 12)) + list(range(12, len(whole), step)):

@@ -2,6 +2,7 @@
 """The commands that work on token files alone."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -84,6 +85,18 @@ class Cut(TokenTest):
         self.mimi("cut", "second.mimi", "--from", "0.5", "--to", "1", "-o", "part.mimi")
         np.testing.assert_array_equal(self.decode("part.mimi"),
                                       self.decode("a.mimi")[3 * RATE:3 * RATE + RATE // 2])
+
+    def test_a_lead_in_of_more_frames_than_can_be_numbered(self):
+        self.encode("a.mimi", noise(10 * 1920))
+        self.mimi("convert", "a.mimi", "--as", "text", "-o", "a.txt")
+        text = self.get("a.txt").decode()
+        for now, then in (("sample_rate", 2**31 - 1), ("frame_samples", 1), ("padding_samples", 0)):
+            text = re.sub(f'"{now}":[0-9]+', f'"{now}":{then}', text)
+        self.put("fast.txt", text.encode())
+        self.mimi("convert", "fast.txt", "-o", "fast.mimi")
+        # 2^32 + 1 frames, and the part begins in the fifth.
+        self.mimi("cut", "fast.mimi", "--lead-in", "2.000000001", "--from", "0.000000002")
+        self.assertEqual(self.info("fast.cut.mimi")[0]["segments"][0]["lead_in_samples"], 4)
 
     def test_levels(self):
         self.encode("a.mimi", noise(50000), "-l", "4", "--channels", "keep")

@@ -99,6 +99,18 @@ class Limits(CliTest):
                     self.put("bad.mimi", data)
                     self.refused("bad.mimi", pattern, *command, "bad.mimi")
 
+    def test_lost_frames(self):
+        """A table has a code for each lost one."""
+        for frames in (600_000, 2**32 - 1):
+            self.put("lost.mimi", malformed.mimi_of_a_gap(frames))
+            self.mimi("test", "-q", "lost.mimi")
+            for form in ("npy", "safetensors", "moshi", "text", "mimi"):
+                self.refused("lost.mimi", "has too many lost frames for a table", "convert", "lost.mimi",
+                             "--as", form, "-o", "out")
+        self.put("lost.mimi", malformed.mimi_of_a_gap(500_000))
+        self.mimi("convert", "-q", "lost.mimi", "--as", "mimi", "-o", "same.mimi")
+        self.assertEqual(self.get("same.mimi"), self.get("lost.mimi"))
+
     def test_dataset(self):
         """What is not so: a whole dataset is damaged in one place each."""
         self.put("a.wav", wav(noise(3000)))

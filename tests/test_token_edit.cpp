@@ -4,68 +4,14 @@
 
 #include <algorithm>
 #include <variant>
+#include <vector>
 
 #include "tests/files.h"
 #include "tests/token_samples.h"
+#include "tests/token_timeline.h"
 
 namespace mimi::test {
 namespace {
-
-Bytes cut(const Bytes& file, const TokenCut& options) {
-  Bytes part;
-  TokenReader reader(source_of(file));
-  cut_tokens(reader, options, sink_to(part));
-  return part;
-}
-
-// A file's frames as a decoder sees them: of each sample of its line of time, which frame of which
-// codes gives it, at which place of the frame, and at which position of the stream.
-struct Sample {
-  Codes codes;  // empty: lost
-  int place;
-  std::uint32_t position;
-  bool operator==(const Sample&) const = default;
-};
-
-std::vector<Sample> timeline(const Bytes& file, int levels) {
-  std::vector<Sample> samples;
-  TokenReader reader(source_of(file));
-  const TokenHeader header = reader.header();
-  std::size_t dropped = 0;
-  std::uint32_t position = 0;
-  const auto add = [&](const Codes& codes, int padding) {
-    for (int place = 0; place < header.frame_samples - padding; ++place) {
-      if (dropped > 0) {
-        --dropped;
-      } else {
-        samples.push_back({codes, place, position});
-      }
-    }
-    ++position;
-  };
-  while (const auto record = reader.next()) {
-    if (const auto* start = std::get_if<TokenSegment>(&*record)) {
-      dropped = start->lead_in_samples;
-      position = start->origin_frame;
-    } else if (const auto* gap = std::get_if<TokenGap>(&*record)) {
-      for (std::uint32_t i = 0; i < gap->frames; ++i) {
-        add({}, i + 1 == gap->frames ? gap->padding_samples : 0);
-      }
-    } else if (const auto* block = std::get_if<TokenBlock>(&*record)) {
-      const std::size_t width = header.frame_codes();
-      for (int i = 0; i < block->frames; ++i) {
-        Codes codes;
-        for (int stream = 0; stream < header.streams; ++stream) {
-          const auto* first = block->codes.data() + static_cast<std::size_t>(i) * width +
-                              static_cast<std::size_t>(stream * header.levels);
-          codes.insert(codes.end(), first, first + levels);
-        }
-        add(codes, i + 1 == block->frames ? block->padding_samples : 0);
-      }
-    }
-  }
-  return samples;
-}
 
 // Two segments as segmented_file() has, but with frames of 7 samples, so that every cut can be
 // tried.
@@ -135,16 +81,35 @@ TEST_CASE("a part of all is the file itself") {
   CHECK(cut(empty, {}) == empty);
 }
 
+TEST_CASE("a segment without samples keeps its source's") {
+  TokenHeader header = made_up_header();
+  header.source_rate_hz = 48000;
+  header.source_samples = 5;
+  Bytes file;
+  TokenWriter writer(sink_to(file), header, 4);
+  writer.begin_segment({.lead_in_samples = 1920});
+  writer.write(made_up_codes(8, 2048));
+  writer.end_segment(5);
+  writer.finish();
+  CHECK(cut(file, {.block_frames = 4}) == file);
+}
+
+TEST_CASE("as many lost frames as can be are cut") {
+  for (const std::uint32_t frames : {4294967295U, 4294967171U}) {
+    Bytes file;
+    TokenWriter writer(sink_to(file), made_up_header());
+    writer.begin_segment();
+    writer.write_gap({.blocks = frames, .frames = frames});
+    writer.end_segment();
+    writer.finish();
+    CHECK(cut(file, {}) == file);
+    CHECK(sample_count(cut(file, {.from_sample = 1})) == frames * std::uint64_t{1920} - 1);
+  }
+}
+
 TEST_CASE("the source's samples of the parts are those of the whole") {
   const Bytes file = small_frames();
   const std::uint64_t total = read_token_info(source_of(file)).totals.samples;
-  const auto source_samples = [](const Bytes& part) {
-    std::uint64_t sum = 0;
-    for (const auto& segment : read_token_info(source_of(part)).segments) {
-      sum += segment.end.source_samples;
-    }
-    return sum;
-  };
   for (std::uint64_t at = 1; at < total; ++at) {
     CAPTURE(at);
     CHECK(source_samples(cut(file, {.to_sample = at})) +
@@ -176,20 +141,13 @@ TEST_CASE("positions at another rate are rounded to the nearest") {
   CHECK(sample_at_rate(24000, 24000, 44100) == 44100);
   CHECK(sample_at_rate((std::uint64_t{1} << 53) - 1, 2147483647, 4294967295) ==
         18014398513676286ULL);
-}
-
-Bytes joined(const std::vector<Bytes>& files) {
-  TokenReader first(source_of(files[0])), second(source_of(files[1]));
-  Bytes out;
-  TokenWriter writer(sink_to(out), joined_header(first.header(), second.header()), 4);
-  append_tokens(first, writer);
-  append_tokens(second, writer);
-  writer.finish();
-  return out;
+  CHECK(sample_at_rate(1ULL << 48, 100, 4294967295) == 18446744073709551615ULL);
+  CHECK(sample_at_rate(1ULL << 63, 1, 2) == 18446744073709551615ULL);
+  CHECK(sample_at_rate(18446744073709551615ULL, 1, 0) == 0);
 }
 
 TEST_CASE("joined files have all segments of both") {
-  const Bytes both = joined({segmented_file(), segmented_file()});
+  const Bytes both = joined(segmented_file(), segmented_file(), 4);
   const TokenFileInfo info = read_token_info(source_of(both));
   CHECK(info.segments.size() == 4);
   CHECK(info.gaps.size() == 2);

@@ -294,6 +294,94 @@ TEST_CASE("forged records give a whole file or an error") {
         4294967295);
 }
 
+// Numbers at the end of their range: nothing may wrap around.
+TEST_CASE("records with the largest numbers are saved or left out") {
+  TokenHeader header = made_up_header();
+  header.source_rate_hz = 4294967295;
+  const auto rescued = [&](const std::vector<Bytes>& records) {
+    Bytes file = make_record(RecordType::kHeader, pack_header(header));
+    for (const Bytes& record : records) file.insert(file.end(), record.begin(), record.end());
+    return rescue(file);
+  };
+  const auto segment = [](const TokenSegment& values) {
+    return make_record(RecordType::kSegment, pack_segment(values));
+  };
+  const auto gap = [](const TokenGap& values) {
+    return make_record(RecordType::kGap, pack_gap(values));
+  };
+  const auto end = [](const TokenSegmentEnd& values) {
+    return make_record(RecordType::kSegmentEnd, pack_segment_end(values));
+  };
+  const std::uint32_t most = 4294967295;
+  CHECK(rescued({segment({.number = most}), segment({.number = 0})}).report.foreign_records == 1);
+  CHECK(rescued({segment({.number = most}), end({.number = most})}).report.foreign_records == 0);
+  CHECK(rescued({end({.number = most}), end({.number = most})}).report.foreign_records == 1);
+  CHECK(rescued({segment({}), gap({.first_block = most, .blocks = 1, .frames = 1})})
+            .report.totals.frames == 1);
+  // A lead-in that no number can hold, where the segment's record was lost.
+  CHECK(rescued({end({.frames = most, .samples = 5})}).report.totals.frames == most);
+
+  SUBCASE("source samples that are too many together") {
+    const std::uint64_t many = kMaxTokenSamples - 1;
+    const Rescued both = rescued({segment({}), end({.source_samples = many}),
+                                  segment({.number = 1}), end({.number = 1, .source_samples = 9})});
+    CHECK(both.report.foreign_records == 1);
+    CHECK(read_token_info(source_of(both.file)).totals.source_samples == many);
+  }
+  SUBCASE("a guess of more source samples than there can be") {
+    header.sample_rate_hz = 1;
+    const Rescued longest = rescued({segment({}), gap({.blocks = most, .frames = most})});
+    CHECK(longest.report.totals.source_samples == kMaxTokenSamples);
+  }
+  SUBCASE("source samples at rates that differ are not added up") {
+    header.source_rate_hz = 0;
+    const auto own = [&](std::uint32_t number) {
+      return segment({.number = number, .source_rate_hz = 1});
+    };
+    const Rescued both = rescued({own(0), end({.source_samples = kMaxTokenSamples}), own(1),
+                                  end({.number = 1, .source_samples = kMaxTokenSamples})});
+    CHECK(both.report.foreign_records == 0);
+    CHECK(both.report.lost_ends == 0);
+  }
+}
+
+TEST_CASE("where a segment ends and the next begins was lost, no block is") {
+  Bytes file;
+  TokenWriter writer(sink_to(file), made_up_header(), 4);
+  writer.begin_segment();
+  writer.write(made_up_codes(8 * 8, 2048));
+  const std::size_t end = file.size();
+  writer.end_segment();
+  writer.begin_segment();
+  const std::size_t begin = file.size();
+  writer.write(made_up_codes(8 * 4, 2048));
+  writer.end_segment();
+  writer.finish();
+  const Codes codes = codes_of(file);
+  std::fill(file.begin() + static_cast<std::ptrdiff_t>(end),
+            file.begin() + static_cast<std::ptrdiff_t>(begin), std::byte{0});
+  const Rescued rescued = rescue(file);
+  CHECK(rescued.report.saved_blocks == 3);
+  CHECK(rescued.report.foreign_records == 0);
+  CHECK(rescued.report.lost_ends == 1);
+  CHECK(codes_of(rescued.file) == codes);
+}
+
+TEST_CASE("of an empty segment the end alone is enough") {
+  Bytes file;
+  TokenWriter writer(sink_to(file), made_up_header());
+  const std::size_t begin = file.size();
+  writer.begin_segment();
+  const std::size_t end = file.size();
+  writer.end_segment();
+  writer.finish();
+  Bytes damaged = file;
+  std::fill(damaged.begin() + static_cast<std::ptrdiff_t>(begin),
+            damaged.begin() + static_cast<std::ptrdiff_t>(end), std::byte{0});
+  CHECK(rescue(damaged).file == file);
+  CHECK(rescue(damaged).report.lost_segments == 1);
+}
+
 TEST_CASE("records are found in a time that grows with the length alone") {
   // At every sixth byte a record of 64 KB seems to begin.
   Bytes file;
