@@ -133,7 +133,7 @@ class FileDecoder {
     const auto first = static_cast<std::int64_t>(dropped / frame_samples);
     begin_frame_ = skipped == 0 ? 0 : std::max<std::int64_t>(0, first - warm_up_frames_);
     drop_samples_ = dropped - static_cast<std::uint64_t>(begin_frame_) * frame_samples;
-    decoders_.reset(segment.origin_frame + begin_frame_);
+    fresh_at_ = segment.origin_frame + begin_frame_;
   }
 
   void take(const TokenBlock& block) {
@@ -143,7 +143,11 @@ class FileDecoder {
     std::vector<float> samples;
     const auto codes =
         block.codes.subspan(static_cast<std::size_t>(skipped) * header_.frame_codes());
-    naming(input_.name(), [&] { decoders_.push(codes, samples); });
+    naming(input_.name(), [&] {
+      if (fresh_at_) decoders_.reset(*fresh_at_);
+      decoders_.push(codes, samples);
+    });
+    fresh_at_.reset();
     write(std::move(samples), block.padding_samples);
   }
 
@@ -154,7 +158,7 @@ class FileDecoder {
       write(std::vector<float>(frame), frame_ + 1 == end ? gap.padding_samples : 0);
     }
     frame_ = end;
-    decoders_.reset(segment_.origin_frame + std::max(frame_, begin_frame_));
+    fresh_at_ = segment_.origin_frame + std::max(frame_, begin_frame_);
   }
 
   void take(const TokenSegmentEnd& end) { segment_start_ += end.samples; }
@@ -218,11 +222,12 @@ class FileDecoder {
   std::uint64_t from_ = 0;           // the part, in samples of the whole file
   std::optional<std::uint64_t> to_;  // none: its end
   TokenTotals totals_;
-  TokenSegment segment_;             // the one that is being decoded
-  std::uint64_t segment_start_ = 0;  // samples of the segments before it
-  std::int64_t frame_ = 0;           // of it, the next one
-  std::int64_t begin_frame_ = 0;     // of it, where decoding begins
-  std::uint64_t drop_samples_ = 0;   // still to be dropped
+  TokenSegment segment_;                  // the one that is being decoded
+  std::uint64_t segment_start_ = 0;       // samples of the segments before it
+  std::int64_t frame_ = 0;                // of it, the next one
+  std::int64_t begin_frame_ = 0;          // of it, where decoding begins
+  std::optional<std::int64_t> fresh_at_;  // of its stream, where decoding begins afresh
+  std::uint64_t drop_samples_ = 0;        // still to be dropped
   std::uint64_t samples_written_ = 0;
 };
 

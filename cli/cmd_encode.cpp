@@ -90,7 +90,7 @@ class FileEncoder {
   }
 
   void run() {
-    encoders_.reset(part_.begin_frame);
+    naming(input_.name(), [this] { encoders_.reset(part_.begin_frame); });
     tokens_.begin_segment({.origin_frame = static_cast<std::uint32_t>(part_.first_frame),
                            .lead_in_samples = static_cast<std::uint32_t>(
                                part_.from - part_.first_frame * part_.frame_samples)});

@@ -248,7 +248,7 @@ def token_header(version=1, reserved=0, rate=24000, frame=1920, levels=2, stream
 
 def mimi_of_a_gap(frames):
     """A valid file of some 300 bytes, all frames lost."""
-    header = record(b"H", token_header(levels=8))
+    header = record(b"H", token_header(levels=6))
     segment = SIGNATURE + header
     gap = segment + record(b"S", struct.pack("<5I", 0, 0, 0, 0, 0))
     end = gap + record(b"G", struct.pack("<4IHH", 0, (frames + 124) // 125, 0, frames, 0, 0))

@@ -405,6 +405,8 @@ class Seek(TokenTest):
                        err=f"a.mimi: {ends}")
             self.fails("encode", "--model", TINY, "in.wav", "-o", "b.mimi", *options,
                        err=f"in.wav: {ends}")
+        self.fails("encode", "--model", TINY, "in.wav", "-o", "b.mimi", "--from", "900000000",
+                   err="in.wav: first frame: found 11249999[0-9]*, expected 0 to 536870912")
         empty = ["--from", "0.1", "--to", "0.1000001"]  # the same sample
         for command, name in (("encode", "in.wav"), ("decode", "a.mimi"), ("cut", "a.mimi")):
             self.fails(command, "--model", TINY, name, *empty, "-o", "b.wav",
