@@ -246,6 +246,11 @@ class Detokenizing {
 
   void decode(const StoredCodes& codes, const Json& json, Decoder& decoder, std::int64_t samples,
               const std::string& place, std::uint64_t row) {
+    if (codes.levels() != settings_.levels || codes.frames() != json.at("frames")) {
+      throw Error(json.at("output").get<std::string>() + ": has " + std::to_string(codes.levels()) +
+                  " levels of " + std::to_string(codes.frames()) + " frames, expected " +
+                  std::to_string(settings_.levels) + " of " + json_text(json.at("frames")));
+    }
     const std::string part =
         sound_.work() + "/" + shard_name(row) + "." + std::string(form_name(settings_.form));
     SinkOptions sink = options_.sink;

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import unittest
 
+import numpy as np
+
 from cli_support import MIMI, noise, wav
 from dataset_support import DONE, FORMS, MODEL, DatasetTest, tree
 
@@ -59,6 +61,17 @@ class Detokenize(DatasetTest):
             self.fails("--model", MODEL, "detokenize", "out", "--out", "sound",
                        err="out/manifest.jsonl: line 1 is missing or damaged")
             shutil.rmtree(self.path("sound"))
+
+    def test_codes_of_another_shape(self):
+        """Of half the levels and twice the frames the same codes, in the same order."""
+        self.put("a.wav", wav(noise(3000)))
+        self.tokenize("a.wav", "--out", "out", "--as", "npy")
+        codes = np.load(self.path("out/a.npy"))
+        self.assertEqual(codes.shape, (6, 2))
+        np.save(self.path("out/a.npy"), np.ascontiguousarray(codes.T.reshape(4, 3).T))
+        self.detokenize("out", "--out", "sound", code=3)
+        self.assertEqual(self.lines("sound/errors.jsonl")[0]["error"],
+                         "a.npy: has 3 levels of 4 frames, expected 6 of 2")
 
     def test_a_place_that_cannot_be_examined(self):
         self.corpus(2)

@@ -53,6 +53,24 @@ class Verify(DatasetTest):
         self.finds("--resample", "1", "out",
                    problem=r"out/b.mimi: row 0: encoded again, its codes differ within frames 0 to 5")
 
+    def test_parts_that_cannot_be(self):
+        """A stranger's manifest may ask for anything of a file that is there."""
+        self.put("a.wav", wav(noise(9000)))
+        self.tokenize("a.wav", "--out", "out")
+        row = self.lines("out/manifest.jsonl")[0]
+        for part in ({"channel": 0}, {"channel": -5}, {"channel": 257}, {"channel": 2**32 + 1},
+                     {"start": -1}, {"start": 1e300}, {"start": 1e9, "end": 1e300}, {"end": 0},
+                     {"start": 0.2, "end": 0.1}, {"offset": 5}, {"bytes": -5}):
+            with self.subTest(part):
+                line = json.dumps({**row, **part}, separators=(",", ":")).encode() + b"\n"
+                self.put("out/manifest.jsonl", line)
+                if "offset" in part or "bytes" in part:  # which only a recording in a tar file has
+                    self.mimi("--model", MODEL, "verify", "--resample", "1", "out",
+                              err=r".* 1 encoded again, 0 problems\n")
+                else:
+                    self.finds("--resample", "1", "out",
+                               problem="a.wav: row 0: a recording has no such part")
+
     def test_another_dtype(self):
         self.put("a.wav", wav(noise(3000)))
         self.tokenize("a.wav", "--dtype", "bf16", "--out", "out")

@@ -14,8 +14,6 @@
 namespace mimi::cli {
 namespace {
 
-constexpr double kMostNumber = 1e9;  // seconds: 30 years
-
 // Takes `names` out of `object`; only one of them may be there.
 Json take_one_of(Json& object, std::initializer_list<const char*> names) {
   Json value;
@@ -56,7 +54,7 @@ std::optional<double> number_of(const Json& value, const char* what) {
     }
     if (used != text.size()) number = NAN;
   }
-  if (number >= 0 && number <= kMostNumber) return number;
+  if (number >= 0 && number <= kMostRowSeconds) return number;
   throw Error(std::string("'") + what + "' is " + json_text(value) +
               ", not a number from 0 to 1e9");
 }
@@ -75,7 +73,7 @@ void take_range(Json& object, Row& row) {
 void take_channel(Json& object, Row& row) {
   const auto channel = number_of(take_one_of(object, {"channel"}), "channel");
   if (!channel) return;
-  if (*channel < 1 || *channel > 256 || *channel != std::floor(*channel)) {
+  if (*channel < 1 || *channel > kMostRowChannels || *channel != std::floor(*channel)) {
     throw Error("'channel' is " + json_text(*channel) + ", not a number from 1 to 256");
   }
   row.channel = static_cast<int>(*channel);

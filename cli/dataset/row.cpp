@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "cli/named_error.h"
+
 namespace mimi::cli {
 namespace {
 
@@ -48,6 +50,16 @@ std::string escaped(std::string_view id, bool for_tar) {
   return text;
 }
 
+// A stranger's manifest may say anything. `channel` is the row's, before it became an int.
+void check_part(const Row& row, double channel) {
+  const double start = row.start_s.value_or(0);
+  const bool starts = start >= 0 && start <= kMostRowSeconds;
+  const bool ends = !row.end_s || (*row.end_s > start && *row.end_s <= 2 * kMostRowSeconds);
+  if (starts && ends && channel >= 1 && channel <= kMostRowChannels) return;
+  throw NamedError(row.name(),
+                   "row " + std::to_string(row.number) + ": a recording has no such part");
+}
+
 std::string milliseconds(double seconds) {
   char text[32];
   std::snprintf(text, sizeof text, "-%08lld", std::llround(seconds * 1000));
@@ -70,11 +82,13 @@ Json to_json(const Row& row) {
 Row row_from_json(const Json& json) {
   Row row = {.number = json.at("row"), .id = json.at("id"), .source = json.at("source")};
   if (json.contains("member")) row.member = {.name = json["member"]};
-  if (json.contains("offset")) row.member->offset = json["offset"];
-  if (json.contains("bytes")) row.member->bytes = json["bytes"];
+  if (row.member && json.contains("offset")) row.member->offset = json["offset"];
+  if (row.member && json.contains("bytes")) row.member->bytes = json["bytes"];
   if (json.contains("start")) row.start_s = json["start"];
   if (json.contains("end")) row.end_s = json["end"];
-  if (json.contains("channel")) row.channel = json["channel"];
+  const double channel = json.value("channel", 1.0);
+  check_part(row, channel);
+  if (json.contains("channel")) row.channel = static_cast<int>(channel);
   if (json.contains("fields")) row.fields = json["fields"];
   if (json.contains("error")) row.error = json["error"];
   return row;

@@ -10,6 +10,10 @@
 
 namespace mimi::cli {
 
+// What a row may ask for of its recording.
+constexpr double kMostRowSeconds = 1e9;  // 30 years, of its start and of its length
+constexpr int kMostRowChannels = 256;
+
 struct Row {
   // A recording within a tar file.
   struct Member {
@@ -31,7 +35,8 @@ struct Row {
   std::string name() const { return member ? source + ": " + member->name : source; }
 };
 
-// Everything about the row, for from_json().
+// Everything about the row, for row_from_json(), which throws mimi::Error or Json::exception where
+// there is no such row.
 Json to_json(const Row& row);
 Row row_from_json(const Json& json);
 
