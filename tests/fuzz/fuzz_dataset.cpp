@@ -1,52 +1,131 @@
-// What `mimi verify` reads of a dataset that somebody else may have made: its files one after the
-// other, between two bytes of 0x1E.
+// What `mimi verify` and `mimi detokenize` read of a dataset that somebody else may have made: its
+// files one after the other, between two bytes of 0x1E. The model is the small one in Hugging
+// Face's layout in the folder that MIMI_FUZZ_CHECKPOINTS names; the recording of the seeds is
+// in.wav.
 #include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <string>
 #include <string_view>
 
+#include "cli/dataset/settings.h"
 #include "cli/dataset/tokenize.h"
+#include "core/codec.h"
 #include "core/error.h"
 #include "tests/fuzz/temporary_folder.h"
 
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr std::array kFiles = {
-    "dataset.json",     "manifest.jsonl",           "errors.jsonl", "index.json",
-    "shard-000000.tar", "shard-000000.safetensors", "a.mimi",       "a.npy"};
+    "out/dataset.json",     "out/manifest.jsonl",           "out/errors.jsonl", "out/index.json",
+    "out/shard-000000.tar", "out/shard-000000.safetensors", "out/in.mimi",      "out/in.npy"};
 constexpr std::string_view kSeparator = "\x1e\x1e";
 
+// 100 samples of 16 bits at 1 kHz.
+std::string recording() {
+  std::string samples;
+  for (int i = 0; i < 100; ++i) {
+    const int sample = i * 3701 % 20000 - 10000;
+    samples += {static_cast<char>(sample & 255), static_cast<char>(sample >> 8)};
+  }
+  const std::string_view header(
+      "RIFF\xEC\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\xE8\3\0\0\xD0\7\0\0\2\0\x10\0data\xC8\0\0\0", 44);
+  return std::string(header) + samples;
+}
+
+// Where it all lies, and what relative names mean.
+const TemporaryFolder& folder() {
+  static const TemporaryFolder folder;
+  static const bool is_set_up = [] {
+    // Problems are told there; the sanitizers have its number.
+    stderr = std::fopen("/dev/null", "w");
+    if (stderr == nullptr) std::abort();
+    fs::create_directory(folder.path() + "/out");
+    folder.write("in.wav", recording());
+    fs::current_path(folder.path());
+    return true;
+  }();
+  static_cast<void>(is_set_up);
+  return folder;
+}
+
+const mimi::cli::CommonOptions& common_options() {
+  static const mimi::cli::CommonOptions options = [] {
+    const char* const checkpoints = std::getenv("MIMI_FUZZ_CHECKPOINTS");
+    if (checkpoints == nullptr) std::abort();
+    // Before the folder changes.
+    const std::string model = fs::absolute(std::string(checkpoints) + "/hf");
+    return mimi::cli::CommonOptions{.model = model, .threads = 1, .quiet = true};
+  }();
+  return options;
+}
+
+const std::string& fingerprint() {
+  static const std::string text =
+      mimi::cli::hex_text(mimi::Model::open(common_options().model, {}).info().fingerprint);
+  return text;
+}
+
+using Texts = std::array<std::string_view, kFiles.size()>;
+
+Texts texts_of(std::string_view input) {
+  Texts texts;
+  for (std::string_view& text : texts) {
+    const std::size_t end = input.find(kSeparator);
+    text = input.substr(0, end);
+    input = end == std::string_view::npos ? "" : input.substr(end + kSeparator.size());
+  }
+  return texts;
+}
+
 // A file of nothing is not there.
-void fill(const TemporaryFolder& folder, std::string_view files) {
-  for (const char* const name : kFiles) {
-    const std::size_t end = files.find(kSeparator);
-    const std::string_view text = files.substr(0, end);
-    if (text.empty()) {
-      folder.remove(name);
+void fill(const Texts& texts) {
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].empty()) {
+      folder().remove(kFiles[i]);
     } else {
-      folder.write(name, text);
+      folder().write(kFiles[i], texts[i]);
     }
-    files = end == std::string_view::npos ? "" : files.substr(end + kSeparator.size());
+  }
+}
+
+// Or it leads to this machine's own files.
+bool stays_in_folder(std::string_view manifest) {
+  return manifest.find('/') == std::string_view::npos &&
+         manifest.find("\\u") == std::string_view::npos;
+}
+
+template <typename Action>
+void attempt(const Action& action) {
+  try {
+    action();
+  } catch (const mimi::Error&) {            // NOLINT(bugprone-empty-catch): a refusal is a good end
+  } catch (const mimi::cli::UsageError&) {  // NOLINT(bugprone-empty-catch)
   }
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view files(reinterpret_cast<const char*>(data), size);
-  if (files.find("parquet") != std::string_view::npos) return 0;  // another program's to read
-  static const TemporaryFolder folder;
-  // Problems are told there; the sanitizers have its number.
-  static std::FILE* const nowhere = stderr = std::fopen("/dev/null", "w");
-  if (nowhere == nullptr) std::abort();
-  fill(folder, files);
-  mimi::cli::VerifyOptions options;
-  options.dataset = folder.path();
-  try {
-    mimi::cli::run_verify(options, {});
-  } catch (const mimi::Error&) {
-    return 0;
-  }
+  const Texts texts = texts_of({reinterpret_cast<const char*>(data), size});
+  const std::string_view settings = texts[0], manifest = texts[1];
+  if (settings.find("parquet") != std::string_view::npos) return 0;  // another program's to read
+  const bool is_of_model = settings.find(fingerprint()) != std::string_view::npos;
+  fill(texts);
+  mimi::cli::VerifyOptions verify;
+  verify.dataset = "out";
+  verify.sources = stays_in_folder(manifest);
+  verify.resample = is_of_model && verify.sources ? 1 : 0;
+  attempt([&] { mimi::cli::run_verify(verify, common_options()); });
+  if (!is_of_model) return 0;
+  mimi::cli::DetokenizeOptions detokenize;
+  detokenize.dataset = "out";
+  detokenize.out = "sound";
+  attempt([&] { mimi::cli::run_detokenize(detokenize, common_options()); });
+  fs::remove_all("sound");
   return 0;
 }
