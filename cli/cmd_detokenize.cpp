@@ -340,20 +340,12 @@ int run_detokenize(const DetokenizeOptions& options, const CommonOptions& common
   check_model(dataset.settings, model.info(), options.dataset);
   const DatasetSettings asked = sound_settings(tokens, dataset, model.info(), options);
   if (options.dry_run) return dry_run(sound, asked, dataset, options);
-  DatasetFile made = sound.open(asked);
-  bool some_failed = false;
-  if (!made.counts) {
-    Detokenizing detokenizing(tokens, dataset.settings, sound, made.settings, model, options,
-                              common);
+  const auto make_shards = [&](const DatasetSettings& settings) {
+    Detokenizing detokenizing(tokens, dataset.settings, sound, settings, model, options, common);
     detokenizing.run();
-    some_failed = detokenizing.some_failed();
-    if (options.share.of == 1) made.counts = merge_dataset(sound, made.settings);
-  } else {
-    remove_work(sound);
-    if (!common.quiet) report(options.out + ": is finished: nothing is left to do");
-  }
-  if (made.counts) some_failed = made.counts->failed > 0;
-  return some_failed ? kExitSomeFailed : kExitDone;
+    return detokenizing.some_failed();
+  };
+  return make_dataset(sound, asked, options.share.of == 1, common, make_shards);
 }
 
 }  // namespace mimi::cli

@@ -158,32 +158,16 @@ int run_tokenize(const TokenizeOptions& options, const CommonOptions& common) {
   const DatasetSettings asked = make_settings(model, plan, writer, options);
   const Workspace workspace(options.out);
   if (options.dry_run) return dry_run(plan, workspace, asked, options);
-  DatasetFile dataset = workspace.open(asked);
-  bool some_failed = false;
-  if (!dataset.counts) {
-    Tokenizing tokenizing(model, plan, workspace, dataset.settings, options, common);
+  const auto make_shards = [&](const DatasetSettings& settings) {
+    Tokenizing tokenizing(model, plan, workspace, settings, options, common);
     tokenizing.run();
-    some_failed = tokenizing.some_failed();
-    if (options.share.of == 1) dataset.counts = merge_dataset(workspace, dataset.settings);
-  } else {
-    remove_work(workspace);
-    if (!common.quiet) report(options.out + ": is finished: nothing is left to do");
-  }
-  if (dataset.counts) some_failed = dataset.counts->failed > 0;
-  return some_failed ? kExitSomeFailed : kExitDone;
+    return tokenizing.some_failed();
+  };
+  return make_dataset(workspace, asked, options.share.of == 1, common, make_shards);
 }
 
 int run_merge(const MergeOptions& options, const CommonOptions& common) {
-  const Workspace workspace(options.dataset);
-  const std::optional<DatasetFile> dataset = workspace.find();
-  if (!dataset) throw NamedError(options.dataset, "holds no dataset");
-  DatasetCounts counts;
-  if (dataset->counts) {
-    remove_work(workspace);
-    counts = *dataset->counts;
-  } else {
-    counts = merge_dataset(workspace, dataset->settings);
-  }
+  const DatasetCounts counts = merge_dataset(Workspace(options.dataset));
   if (!common.quiet) {
     report(options.dataset + ": " + std::to_string(counts.done) + " recordings, " +
            std::to_string(counts.failed) + " failed");

@@ -235,24 +235,58 @@ class DatasetFaults(FaultTest):
         for i, form in enumerate(forms):
             self.check_form(form, MODES, choose, 2, of_memory=(i, len(forms)))
 
-    def test_another_task_begins_meanwhile(self):
-        """Between the look for a dataset in an empty folder and the folder's listing, too."""
-        arguments = ["-q", "--model", TINY, "tokenize", "a.wav", "b.wav", "--out", "out"]
-        os.mkdir(self.path("out"))
-        listings = self.count(arguments)["list"]
-        self.assertGreater(listings, 1)  # the model's folder is listed as well
-        expected = self.dataset()
-        for number in range(1, listings + 1):
-            shutil.rmtree(self.path("out"))
+    def stop_first(self, first, second, call, number):
+        """Exit codes and messages where `second` runs while `first` has stopped at one of its calls."""
+        process = self.start("--threads", "1", *first, env={**os.environ, "LD_PRELOAD": SHIM,
+                                          "MIMI_FAULT": f"{call}:{number}:stop"})
+        state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        self.assertEqual(state.si_code, os.CLD_STOPPED)
+        other = self.run_with(second, {})
+        process.send_signal(signal.SIGCONT)
+        return process.wait(), process.stderr.read(), other.returncode, other.stderr
+
+    def check_meanwhile(self, before, first, second, tokenize, expected, choose):
+        """The first ends well wherever it has stopped; the second does too, or is told of the first."""
+        def prepare():
+            shutil.rmtree(self.path("out"), ignore_errors=True)
             os.mkdir(self.path("out"))
-            first = self.start(*arguments, env={**os.environ, "LD_PRELOAD": SHIM,
-                                                "MIMI_FAULT": f"list:{number}:stop"})
-            state = os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-            self.assertEqual(state.si_code, os.CLD_STOPPED)
-            self.mimi(*arguments)
-            first.send_signal(signal.SIGCONT)
-            self.assertEqual(first.wait(), 0, first.stderr.read())
-            self.assertEqual(self.dataset(), expected)
+            for arguments in before:
+                self.mimi("-q", "--model", TINY, *arguments)
+        prepare()
+        counts = self.count(first)
+        for call in ("open", "list", "read", "pread", "write", "fsync", "rename"):
+            numbers = range(1, counts[call] + 1)
+            if not SOAK and len(numbers) > 2:
+                numbers = choose.sample(numbers, 2)
+            for number in numbers:
+                prepare()
+                with self.subTest(first=first, second=second, call=call, number=number):
+                    code, told, other_code, other_told = self.stop_first(first, second, call, number)
+                    self.assertEqual((code, told), (0, b""))
+                    if other_code != 0:
+                        self.assertRegex(other_told, rb"\Amimi: out/\.work/[^ ]+: another process is "
+                                                     rb"working on it\n\Z")
+                    self.assertEqual(self.run_with(tokenize, {}).returncode, 0)
+                    self.assertEqual(self.dataset(), expected)
+                    self.assertNotIn(".work", os.listdir(self.path("out")))
+
+    def test_another_task_meanwhile(self):
+        """Tasks begin, work, merge and end at once, each at every moment of the other."""
+        choose = random.Random(5)
+        for form in ("wds", "npy", "safetensors") if SOAK else ("wds",):
+            whole = ["tokenize", "a.wav", "b.wav", "c.wav", "--out", "out", "--as", form,
+                     "--shard-size", "2"]
+            half, other_half = [*whole, "--shard", "1/2"], [*whole, "--shard", "2/2"]
+            merge = ["merge", "out"]
+            self.mimi("-q", "--model", TINY, *whole)
+            expected = self.dataset()
+            for before, first, second in (
+                    ((), half, other_half), ((), whole, whole), ((half,), other_half, other_half),
+                    ((half, other_half), merge, merge), ((half, other_half), merge, whole),
+                    ((half, other_half), whole, merge)):
+                options = ["-q", "--model", TINY]
+                self.check_meanwhile(before, [*options, *first], [*options, *second],
+                                     [*options, *whole], expected, choose)
 
     def test_parquet(self):
         """The calls fail in pyarrow's process too. Python's own memory is not what is tried."""

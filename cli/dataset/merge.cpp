@@ -7,6 +7,7 @@
 #include "cli/dataset/file_io.h"
 #include "cli/dataset/line_reader.h"
 #include "cli/dataset/unique_ids.h"
+#include "cli/jobs.h"
 #include "cli/named_error.h"
 
 namespace mimi::cli {
@@ -120,9 +121,15 @@ class Merger {
   DatasetCounts counts_;
 };
 
-}  // namespace
+// Removes what is only there while a dataset is made.
+void remove_work(const Workspace& workspace) {
+  std::error_code error;
+  fs::remove_all(workspace.work(), error);
+  if (error) throw NamedError(workspace.work(), "cannot be removed: " + error.message());
+}
 
-DatasetCounts merge_dataset(const Workspace& workspace, const DatasetSettings& settings) {
+// The finished dataset of its finished shards: the manifest, the errors, the index, the counts.
+DatasetCounts merge_shards(const Workspace& workspace, const DatasetSettings& settings) {
   const std::string missing = missing_shards(workspace, settings);
   if (!missing.empty()) {
     throw NamedError(workspace.out(), "of " + std::to_string(settings.shards()) +
@@ -138,10 +145,52 @@ DatasetCounts merge_dataset(const Workspace& workspace, const DatasetSettings& s
   return counts;
 }
 
-void remove_work(const Workspace& workspace) {
-  std::error_code error;
-  fs::remove_all(workspace.work(), error);
-  if (error) throw NamedError(workspace.work(), "cannot be removed: " + error.message());
+// Whether another task has made the dataset that was asked for.
+bool is_finished(const Workspace& workspace, const DatasetSettings& asked) {
+  try {
+    const std::optional<DatasetFile> dataset = workspace.find();
+    if (!dataset || !dataset->counts) return false;
+    check_same(dataset->settings, asked, workspace.out());
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+int make_dataset(const Workspace& workspace, const DatasetSettings& asked, bool are_all,
+                 const CommonOptions& common, const MakeShards& make_shards) {
+  std::optional<DatasetCounts> counts;
+  bool some_failed = false;
+  try {
+    const DatasetFile dataset = workspace.open(asked);
+    if (!dataset.counts) {
+      some_failed = make_shards(dataset.settings);
+      if (!are_all) return some_failed ? kExitSomeFailed : kExitDone;
+      counts = merge_shards(workspace, dataset.settings);
+    }
+  } catch (const Error&) {
+    if (!is_finished(workspace, asked)) throw;
+  }
+  if (!counts) {
+    remove_work(workspace);
+    counts = workspace.open(asked).counts;
+    if (!common.quiet) report(workspace.out() + ": is finished: nothing is left to do");
+  }
+  return counts->failed > 0 ? kExitSomeFailed : kExitDone;
+}
+
+DatasetCounts merge_dataset(const Workspace& workspace) {
+  const std::optional<DatasetFile> dataset = workspace.find();
+  if (!dataset) throw NamedError(workspace.out(), "holds no dataset");
+  try {
+    if (!dataset->counts) return merge_shards(workspace, dataset->settings);
+  } catch (const Error&) {
+    if (!is_finished(workspace, dataset->settings)) throw;
+  }
+  remove_work(workspace);
+  return *find_finished(workspace).counts;
 }
 
 std::string missing_shards(const Workspace& workspace, const DatasetSettings& settings) {
