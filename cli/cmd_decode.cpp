@@ -144,10 +144,9 @@ class FileDecoder {
     const auto codes =
         block.codes.subspan(static_cast<std::size_t>(skipped) * header_.frame_codes());
     naming(input_.name(), [&] {
-      if (fresh_at_) decoders_.reset(*fresh_at_);
+      if (fresh_at_) decoders_.reset(*std::exchange(fresh_at_, std::nullopt));
       decoders_.push(codes, samples);
     });
-    fresh_at_.reset();
     write(std::move(samples), block.padding_samples);
   }
 
@@ -222,12 +221,14 @@ class FileDecoder {
   std::uint64_t from_ = 0;           // the part, in samples of the whole file
   std::optional<std::uint64_t> to_;  // none: its end
   TokenTotals totals_;
-  TokenSegment segment_;                  // the one that is being decoded
-  std::uint64_t segment_start_ = 0;       // samples of the segments before it
-  std::int64_t frame_ = 0;                // of it, the next one
-  std::int64_t begin_frame_ = 0;          // of it, where decoding begins
-  std::optional<std::int64_t> fresh_at_;  // of its stream, where decoding begins afresh
-  std::uint64_t drop_samples_ = 0;        // still to be dropped
+  TokenSegment segment_;             // the one that is being decoded
+  std::uint64_t segment_start_ = 0;  // samples of the segments before it
+  std::int64_t frame_ = 0;           // of it, the next one
+  std::int64_t begin_frame_ = 0;     // of it, where decoding begins
+  // Where in its stream decoding must begin afresh, once there is a block: where a gap ends may be
+  // beyond what a decoder can count to.
+  std::optional<std::int64_t> fresh_at_;
+  std::uint64_t drop_samples_ = 0;  // still to be dropped
   std::uint64_t samples_written_ = 0;
 };
 

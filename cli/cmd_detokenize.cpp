@@ -20,6 +20,7 @@
 #include "cli/dataset/durable_file.h"
 #include "cli/dataset/file_io.h"
 #include "cli/dataset/line_reader.h"
+#include "cli/dataset/make_dataset.h"
 #include "cli/dataset/merge.h"
 #include "cli/dataset/parquet.h"
 #include "cli/dataset/row_codes.h"
@@ -246,11 +247,8 @@ class Detokenizing {
 
   void decode(const StoredCodes& codes, const Json& json, Decoder& decoder, std::int64_t samples,
               const std::string& place, std::uint64_t row) {
-    if (codes.levels() != settings_.levels || codes.frames() != json.at("frames")) {
-      throw Error(json.at("output").get<std::string>() + ": has " + std::to_string(codes.levels()) +
-                  " levels of " + std::to_string(codes.frames()) + " frames, expected " +
-                  std::to_string(settings_.levels) + " of " + json_text(json.at("frames")));
-    }
+    naming(json.at("output").get<std::string>(),
+           [&] { check_shape(codes, settings_.levels, json.at("frames")); });
     const std::string part =
         sound_.work() + "/" + shard_name(row) + "." + std::string(form_name(settings_.form));
     SinkOptions sink = options_.sink;

@@ -7,6 +7,7 @@
 #include "cli/dataset/dataset_progress.h"
 #include "cli/dataset/encode_pool.h"
 #include "cli/dataset/expected_work.h"
+#include "cli/dataset/make_dataset.h"
 #include "cli/dataset/merge.h"
 #include "cli/dataset/parquet.h"
 #include "cli/dataset/plan.h"

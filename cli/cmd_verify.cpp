@@ -211,13 +211,9 @@ class Verifier {
     const auto frame = static_cast<std::uint64_t>(settings_.frame_samples);
     const std::uint64_t samples = row.at("samples");
     const std::uint64_t frames = samples / frame + (samples % frame == 0 ? 0 : 1);
-    if (codes.frames() != frames || row.at("frames") != frames ||
-        codes.levels() != settings_.levels || row.at("levels") != settings_.levels) {
-      throw NamedError(name, "has " + std::to_string(codes.levels()) + " levels of " +
-                                 std::to_string(codes.frames()) + " frames, expected " +
-                                 std::to_string(settings_.levels) + " of " +
-                                 std::to_string(frames));
-    }
+    naming(name, [&] { mimi::cli::check_shape(codes, settings_.levels, frames); });
+    if (row.at("frames") == frames && row.at("levels") == settings_.levels) return;
+    throw NamedError(name, "its levels and frames are not what the manifest says");
   }
 
   void check_codes(const Json& row, const StoredCodes& codes, const std::string& name) const {

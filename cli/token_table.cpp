@@ -92,8 +92,9 @@ TokenTable read_mimi(std::span<const std::uint8_t> bytes) {
   });
   TokenTable table;
   table.header = reader.header();
-  // A table is held in memory: what is lost must not be much more of it than the file is.
-  const std::uint64_t most_lost_codes = (1 << 22) + std::uint64_t{bytes.size()};
+  // A table holds a code for each lost one, and a gap of a few bytes must not claim much memory.
+  constexpr std::uint64_t kFreeLostCodes = 1 << 22;
+  const std::uint64_t most_lost_codes = kFreeLostCodes + bytes.size();
   std::uint64_t lost_codes = 0;
   while (const std::optional<TokenRecord> record = reader.next()) {
     if (const auto* segment = std::get_if<TokenSegment>(&*record)) {
@@ -106,7 +107,11 @@ TokenTable read_mimi(std::span<const std::uint8_t> bytes) {
       table.segments.back().padding_samples = block->padding_samples;
     } else if (const auto* gap = std::get_if<TokenGap>(&*record)) {
       lost_codes += gap->frames * std::uint64_t{table.header.frame_codes()};
-      if (lost_codes > most_lost_codes) throw Error("has too many lost frames for a table");
+      if (lost_codes > most_lost_codes) {
+        throw Error("has at least " + std::to_string(lost_codes) +
+                    " codes of lost frames, a table of it can have " +
+                    std::to_string(most_lost_codes));
+      }
       table.codes.resize(table.codes.size() + gap->frames * table.header.frame_codes(),
                          TokenTable::kLost);
       table.segments.back().frames += gap->frames;

@@ -98,6 +98,7 @@ class Cutter {
       const std::uint64_t from = cut_.from_sample - std::min(cut_.from_sample, segment_start_);
       const std::uint64_t to =
           cut_.to_sample ? std::min(*cut_.to_sample - segment_start_, end.samples) : end.samples;
+      // Of a segment without samples the beginning is the end too, which has all of the source's.
       const std::uint64_t skipped = from == 0 ? 0 : source_position(from, end);
       writer_.end_segment(source_position(to, end) - skipped);
     }
@@ -172,7 +173,12 @@ class Cutter {
 
   void begin_with_held() {
     const std::size_t width = part_.frame_codes();
-    const std::size_t frames = std::min<std::size_t>(held_.size() / width, cut_.lead_in_frames);
+    // Of the lead-in's samples no more than can be written.
+    const auto most = std::numeric_limits<std::uint32_t>::max() /
+                          static_cast<std::uint32_t>(whole_.frame_samples) -
+                      1;
+    const std::size_t frames =
+        std::min({held_.size() / width, std::size_t{cut_.lead_in_frames}, std::size_t{most}});
     begin(frame_ - static_cast<std::int64_t>(frames));
     writer_.write(std::span(held_).last(frames * width));
     held_.clear();
@@ -235,9 +241,10 @@ std::string arithmetic_text(const TokenHeader& header) {
 
 std::uint64_t sample_at_rate(std::uint64_t sample, std::uint32_t rate_hz, std::uint32_t other_hz) {
   constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
-  const std::uint64_t seconds = sample / rate_hz, rest = sample % rate_hz;
-  if (other_hz != 0 && seconds >= kMost / other_hz) return kMost;
-  return seconds * other_hz + (rest * other_hz + rate_hz / 2) / rate_hz;
+  const std::uint64_t seconds = sample / rate_hz;
+  const std::uint64_t rest = (sample % rate_hz * other_hz + rate_hz / 2) / rate_hz;
+  if (other_hz != 0 && seconds > (kMost - rest) / other_hz) return kMost;
+  return seconds * other_hz + rest;
 }
 
 void cut_tokens(TokenReader& in, const TokenCut& cut, const TokenWriter::Sink& out) {

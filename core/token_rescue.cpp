@@ -195,19 +195,20 @@ class Rescuer {
 
   void take(const TokenSegmentEnd& end) {
     const std::uint64_t next = end.number + std::uint64_t{1};
-    const bool guessed = !is_open_;
-    expect(guessed ? next > next_segment_ : next >= next_segment_);
-    const std::uint32_t frames = guessed ? 0 : segment().frames;
-    if (end.frames < frames || (is_open_ && !start_is_guess_ && next > next_segment_)) {
+    expect(is_open_ ? next >= next_segment_ : next > next_segment_);
+    const std::uint32_t frames = is_open_ ? segment().frames : 0;
+    if (is_open_ && (start_is_guess_ ? end.frames < frames : next > next_segment_)) {
       // Of a segment that began after the open one, at a place that was lost.
       close(std::nullopt);
+      ++report_.lost_segments;
       next_segment_ = next;
       return;
     }
+    expect(end.frames >= frames);
     const std::uint64_t samples = end.frames * frame_samples();
     expect(end.samples <= samples && end.source_samples <= kMaxTokenSamples - source_samples_);
     check_frames(next_frame_, end.frames - frames, 0);
-    if (guessed) open_guess();
+    if (!is_open_) open_guess();
     if (end.frames > frames) add_lost_end(end, frames);
     if (start_is_guess_) {
       std::uint64_t dropped = samples - end.samples;

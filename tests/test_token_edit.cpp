@@ -74,6 +74,18 @@ TEST_CASE("a lead-in holds the frames before the part, as far as its segment has
   }
 }
 
+TEST_CASE("a lead-in has no more samples than can be written") {
+  TokenHeader header = made_up_header();
+  header.levels = 1;
+  header.frame_samples = 65535;
+  const Bytes file = token_file(header, made_up_codes(65600, 2048), kMaxBlockFrames);
+  const std::uint64_t from = 65599ULL * 65535 + 7;
+  const Bytes part = cut(file, {.from_sample = from, .lead_in_frames = 4294967295});
+  CHECK(sample_count(part) == 65535 - 7);
+  TokenReader reader(source_of(part));
+  CHECK(std::get<TokenSegment>(*reader.next()).lead_in_samples == 65536ULL * 65535 + 7);
+}
+
 TEST_CASE("a part of all is the file itself") {
   CHECK(cut(example_file(), {.block_frames = 2}) == example_file());
   CHECK(cut(segmented_file(), {.block_frames = 4}) == segmented_file());
@@ -143,6 +155,7 @@ TEST_CASE("positions at another rate are rounded to the nearest") {
         18014398513676286ULL);
   CHECK(sample_at_rate(1ULL << 48, 100, 4294967295) == 18446744073709551615ULL);
   CHECK(sample_at_rate(1ULL << 63, 1, 2) == 18446744073709551615ULL);
+  CHECK(sample_at_rate((1ULL << 63) - 1, 1, 2) == 18446744073709551614ULL);
   CHECK(sample_at_rate(18446744073709551615ULL, 1, 0) == 0);
 }
 

@@ -364,6 +364,7 @@ TEST_CASE("where a segment ends and the next begins was lost, no block is") {
   CHECK(rescued.report.saved_blocks == 3);
   CHECK(rescued.report.foreign_records == 0);
   CHECK(rescued.report.lost_ends == 1);
+  CHECK(rescued.report.lost_segments == 1);
   CHECK(codes_of(rescued.file) == codes);
 }
 

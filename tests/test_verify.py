@@ -58,18 +58,26 @@ class Verify(DatasetTest):
         self.put("a.wav", wav(noise(9000)))
         self.tokenize("a.wav", "--out", "out")
         row = self.lines("out/manifest.jsonl")[0]
-        for part in ({"channel": 0}, {"channel": -5}, {"channel": 257}, {"channel": 2**32 + 1},
-                     {"start": -1}, {"start": 1e300}, {"start": 1e9, "end": 1e300}, {"end": 0},
-                     {"start": 0.2, "end": 0.1}, {"offset": 5}, {"bytes": -5}):
+        for part, told in (
+                ({"channel": 0}, "channel is 0, expected 1 to 256"),
+                ({"channel": -5}, "channel is -5, expected 1 to 256"),
+                ({"channel": 257}, "channel is 257, expected 1 to 256"),
+                ({"channel": 2**32 + 1}, "channel is 4294967297, expected 1 to 256"),
+                ({"channel": "1"}, 'channel is "1", expected 1 to 256'),
+                ({"start": -1}, "start is -1, expected 0 to 1000000000"),
+                ({"start": 1e300}, r"start is 1e\+300, expected 0 to 1000000000"),
+                ({"start": 1e9, "end": 1e300}, r"end is 1e\+300, expected 1000000000 to 2000000000"),
+                ({"start": 0.2, "end": 0.1}, r"end is 0\.1, expected 0\.2 to 2000000000"),
+                ({"offset": 5}, None), ({"bytes": -5}, None)):
             with self.subTest(part):
                 line = json.dumps({**row, **part}, separators=(",", ":")).encode() + b"\n"
                 self.put("out/manifest.jsonl", line)
-                if "offset" in part or "bytes" in part:  # which only a recording in a tar file has
+                if told is None:  # only a recording in a tar file has that
                     self.mimi("--model", MODEL, "verify", "--resample", "1", "out",
                               err=r".* 1 encoded again, 0 problems\n")
                 else:
                     self.finds("--resample", "1", "out",
-                               problem="a.wav: row 0: a recording has no such part")
+                               problem="a.wav: row 0: its " + told)
 
     def test_another_dtype(self):
         self.put("a.wav", wav(noise(3000)))

@@ -7,7 +7,6 @@
 #include "cli/dataset/file_io.h"
 #include "cli/dataset/line_reader.h"
 #include "cli/dataset/unique_ids.h"
-#include "cli/jobs.h"
 #include "cli/named_error.h"
 
 namespace mimi::cli {
@@ -121,14 +120,21 @@ class Merger {
   DatasetCounts counts_;
 };
 
-// Removes what is only there while a dataset is made.
+}  // namespace
+
 void remove_work(const Workspace& workspace) {
+  constexpr int kMostTries = 100;
   std::error_code error;
-  fs::remove_all(workspace.work(), error);
+  for (int tries = 0; tries < kMostTries; ++tries) {
+    fs::remove_all(workspace.work(), error);
+    // Another task removes it too, or has just begun a file there.
+    if (error != std::errc::no_such_file_or_directory && error != std::errc::directory_not_empty) {
+      break;
+    }
+  }
   if (error) throw NamedError(workspace.work(), "cannot be removed: " + error.message());
 }
 
-// The finished dataset of its finished shards: the manifest, the errors, the index, the counts.
 DatasetCounts merge_shards(const Workspace& workspace, const DatasetSettings& settings) {
   const std::string missing = missing_shards(workspace, settings);
   if (!missing.empty()) {
@@ -145,52 +151,30 @@ DatasetCounts merge_shards(const Workspace& workspace, const DatasetSettings& se
   return counts;
 }
 
-// Whether another task has made the dataset that was asked for.
-bool is_finished(const Workspace& workspace, const DatasetSettings& asked) {
+std::optional<DatasetCounts> finished_counts(const Workspace& workspace,
+                                             const DatasetSettings& asked) {
   try {
     const std::optional<DatasetFile> dataset = workspace.find();
-    if (!dataset || !dataset->counts) return false;
+    if (!dataset || !dataset->counts) return std::nullopt;
     check_same(dataset->settings, asked, workspace.out());
-    return true;
+    return dataset->counts;
   } catch (const Error&) {
-    return false;
+    return std::nullopt;
   }
-}
-
-}  // namespace
-
-int make_dataset(const Workspace& workspace, const DatasetSettings& asked, bool are_all,
-                 const CommonOptions& common, const MakeShards& make_shards) {
-  std::optional<DatasetCounts> counts;
-  bool some_failed = false;
-  try {
-    const DatasetFile dataset = workspace.open(asked);
-    if (!dataset.counts) {
-      some_failed = make_shards(dataset.settings);
-      if (!are_all) return some_failed ? kExitSomeFailed : kExitDone;
-      counts = merge_shards(workspace, dataset.settings);
-    }
-  } catch (const Error&) {
-    if (!is_finished(workspace, asked)) throw;
-  }
-  if (!counts) {
-    remove_work(workspace);
-    counts = workspace.open(asked).counts;
-    if (!common.quiet) report(workspace.out() + ": is finished: nothing is left to do");
-  }
-  return counts->failed > 0 ? kExitSomeFailed : kExitDone;
 }
 
 DatasetCounts merge_dataset(const Workspace& workspace) {
   const std::optional<DatasetFile> dataset = workspace.find();
   if (!dataset) throw NamedError(workspace.out(), "holds no dataset");
+  std::optional<DatasetCounts> finished = dataset->counts;
   try {
-    if (!dataset->counts) return merge_shards(workspace, dataset->settings);
+    if (!finished) return merge_shards(workspace, dataset->settings);
   } catch (const Error&) {
-    if (!is_finished(workspace, dataset->settings)) throw;
+    finished = finished_counts(workspace, dataset->settings);
+    if (!finished) throw;
   }
   remove_work(workspace);
-  return *find_finished(workspace).counts;
+  return *finished;
 }
 
 std::string missing_shards(const Workspace& workspace, const DatasetSettings& settings) {

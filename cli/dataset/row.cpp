@@ -50,14 +50,19 @@ std::string escaped(std::string_view id, bool for_tar) {
   return text;
 }
 
-// A stranger's manifest may say anything. `channel` is the row's, before it became an int.
-void check_part(const Row& row, double channel) {
-  const double start = row.start_s.value_or(0);
-  const bool starts = start >= 0 && start <= kMostRowSeconds;
-  const bool ends = !row.end_s || (*row.end_s > start && *row.end_s <= 2 * kMostRowSeconds);
-  if (starts && ends && channel >= 1 && channel <= kMostRowChannels) return;
-  throw NamedError(row.name(),
-                   "row " + std::to_string(row.number) + ": a recording has no such part");
+std::string number_text(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.12g", number);
+  return text;
+}
+
+// A stranger's manifest may say anything.
+double number_of(const Row& row, const char* what, const Json& found, double low, double high) {
+  const double number = found.is_number() ? found.get<double>() : NAN;
+  if (number >= low && number <= high) return number;
+  throw NamedError(row.name(), "row " + std::to_string(row.number) + ": its " + what + " is " +
+                                   json_text(found) + ", expected " + number_text(low) + " to " +
+                                   number_text(high));
 }
 
 std::string milliseconds(double seconds) {
@@ -84,11 +89,15 @@ Row row_from_json(const Json& json) {
   if (json.contains("member")) row.member = {.name = json["member"]};
   if (row.member && json.contains("offset")) row.member->offset = json["offset"];
   if (row.member && json.contains("bytes")) row.member->bytes = json["bytes"];
-  if (json.contains("start")) row.start_s = json["start"];
-  if (json.contains("end")) row.end_s = json["end"];
-  const double channel = json.value("channel", 1.0);
-  check_part(row, channel);
-  if (json.contains("channel")) row.channel = static_cast<int>(channel);
+  if (json.contains("start")) {
+    row.start_s = number_of(row, "start", json["start"], 0, kMostRowSeconds);
+  }
+  if (json.contains("end")) {
+    row.end_s = number_of(row, "end", json["end"], row.start_s.value_or(0), 2 * kMostRowSeconds);
+  }
+  if (json.contains("channel")) {
+    row.channel = static_cast<int>(number_of(row, "channel", json["channel"], 1, kMostRowChannels));
+  }
   if (json.contains("fields")) row.fields = json["fields"];
   if (json.contains("error")) row.error = json["error"];
   return row;

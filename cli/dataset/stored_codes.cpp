@@ -145,6 +145,13 @@ std::unique_ptr<StoredCodes> open_npy(const std::string& path) {
 
 }  // namespace
 
+void check_shape(const StoredCodes& codes, int levels, std::uint64_t frames) {
+  if (codes.levels() == levels && codes.frames() == frames) return;
+  throw Error("has " + std::to_string(codes.levels()) + " levels of " +
+              std::to_string(codes.frames()) + " frames, expected " + std::to_string(levels) +
+              " of " + std::to_string(frames));
+}
+
 StoredShard::StoredShard(const Workspace& workspace, const DatasetSettings& settings,
                          std::uint64_t shard)
     : workspace_(workspace), settings_(settings) {

@@ -29,6 +29,9 @@ class StoredCodes {
   virtual void each_frame(const Take& take) const = 0;
 };
 
+// Throws mimi::Error, naming nothing, where the codes are of another shape.
+void check_shape(const StoredCodes& codes, int levels, std::uint64_t frames);
+
 // What holds a shard's codes: its file, or the files of its rows. Everything in it that is not
 // codes is verified as it is read. From any thread once it is made.
 class StoredShard {
