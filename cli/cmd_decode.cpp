@@ -140,14 +140,25 @@ class FileDecoder {
     const std::int64_t skipped = std::clamp<std::int64_t>(begin_frame_ - frame_, 0, block.frames);
     frame_ += block.frames;
     if (skipped == block.frames || is_done()) return;
-    std::vector<float> samples;
-    const auto codes =
-        block.codes.subspan(static_cast<std::size_t>(skipped) * header_.frame_codes());
-    naming(input_.name(), [&] {
-      if (fresh_at_) decoders_.reset(*std::exchange(fresh_at_, std::nullopt));
-      decoders_.push(codes, samples);
-    });
-    write(std::move(samples), block.padding_samples);
+    const std::size_t width = header_.frame_codes();
+    auto codes = block.codes.subspan(static_cast<std::size_t>(skipped) * width);
+    while (!codes.empty() && !is_done()) {
+      const auto part = codes.first(std::min(codes.size(), frames_at_once() * width));
+      codes = codes.subspan(part.size());
+      std::vector<float> samples;
+      naming(input_.name(), [&] {
+        if (fresh_at_) decoders_.reset(*std::exchange(fresh_at_, std::nullopt));
+        decoders_.push(part, samples);
+      });
+      write(std::move(samples), codes.empty() ? block.padding_samples : 0);
+    }
+  }
+
+  // Of many streams few.
+  std::size_t frames_at_once() const {
+    constexpr int kSamples = 1 << 20;
+    return static_cast<std::size_t>(
+        std::max(1, kSamples / (header_.frame_samples * header_.streams)));
   }
 
   void take(const TokenGap& gap) {

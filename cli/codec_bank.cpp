@@ -1,12 +1,26 @@
 #include "cli/codec_bank.h"
 
+#include <algorithm>
 #include <cstddef>
 
 namespace mimi::cli {
+namespace {
+
+// Many streams share the memory that one has for its block.
+StreamOptions shared(StreamOptions options, int streams) {
+  constexpr int kFrames = 48;
+  if (options.block_frames == 0 && streams > 1)
+    options.block_frames = std::max(1, kFrames / streams);
+  return options;
+}
+
+}  // namespace
 
 EncoderBank::EncoderBank(const Model& model, const EncoderOptions& options, int streams)
     : levels_(static_cast<std::size_t>(options.levels)), codes_(static_cast<std::size_t>(streams)) {
-  for (int i = 0; i < streams; ++i) encoders_.emplace_back(model, options);
+  EncoderOptions own = options;
+  own.stream = shared(options.stream, streams);
+  for (int i = 0; i < streams; ++i) encoders_.emplace_back(model, own);
 }
 
 template <typename Feed>
@@ -48,13 +62,20 @@ void EncoderBank::reset(std::int64_t first_frame) {
 }
 
 DecoderBank::DecoderBank(const Model& model, const DecoderBankOptions& options)
-    : levels_(options.decoder.levels),
+    : model_(model),
+      options_(options.decoder),
+      levels_(options.decoder.levels),
       file_levels_(static_cast<std::size_t>(options.file_levels)),
       samples_(static_cast<std::size_t>(options.streams)) {
-  for (int i = 0; i < options.streams; ++i) decoders_.emplace_back(model, options.decoder);
+  options_.stream = shared(options_.stream, options.streams);
+}
+
+void DecoderBank::make_decoders() {
+  while (decoders_.size() < samples_.size()) decoders_.emplace_back(model_, options_);
 }
 
 void DecoderBank::push(std::span<const std::uint16_t> codes, std::vector<float>& interleaved) {
+  make_decoders();
   const std::size_t streams = decoders_.size();
   const std::size_t rows = codes.size() / file_levels_;  // [frames x streams]
   for (std::size_t s = 0; s < streams; ++s) {
@@ -75,6 +96,7 @@ void DecoderBank::push(std::span<const std::uint16_t> codes, std::vector<float>&
 }
 
 void DecoderBank::reset(std::int64_t first_frame) {
+  make_decoders();
   for (Decoder& decoder : decoders_) decoder.reset(first_frame);
 }
 

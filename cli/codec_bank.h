@@ -37,6 +37,7 @@ struct DecoderBankOptions {
   int streams = 1;
 };
 
+// The decoders are made for the first codes: a file may have many streams, and no frame.
 class DecoderBank {
  public:
   DecoderBank(const Model& model, const DecoderBankOptions& options);
@@ -47,6 +48,10 @@ class DecoderBank {
   void reset(std::int64_t first_frame);
 
  private:
+  void make_decoders();
+
+  Model model_;
+  DecoderOptions options_;
   std::vector<Decoder> decoders_;
   std::vector<int> levels_;
   std::size_t file_levels_;

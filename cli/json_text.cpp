@@ -7,6 +7,7 @@ namespace mimi::cli {
 namespace {
 
 constexpr int kMostLevels = 64;
+constexpr std::size_t kMostKeys = 4096;  // of an object: a key is looked for among all of them
 
 }  // namespace
 
@@ -19,7 +20,8 @@ Json parse_json(std::string_view text) {
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     refused = depth > kMostLevels ||
-              (event == Event::key && !keys.back().insert(value.get<std::string>()).second);
+              (event == Event::key && (keys.back().size() == kMostKeys ||
+                                       !keys.back().insert(value.get<std::string>()).second));
     return !refused;
   };
   Json json = Json::parse(text, keep, /*allow_exceptions=*/false);

@@ -10,8 +10,8 @@ namespace mimi::cli {
 using Json = nlohmann::ordered_json;
 
 // Discarded (is_discarded()) where the text is not JSON, where it is nested more than 64 levels
-// deep (what copies or writes JSON calls itself at each level), and where an object has a key
-// twice, of which only one would be kept.
+// deep (what copies or writes JSON calls itself at each level), and where an object has more than
+// 4096 keys, or one twice, of which only one would be kept.
 Json parse_json(std::string_view text);
 
 // In one line.

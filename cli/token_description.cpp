@@ -11,6 +11,8 @@
 namespace mimi::cli {
 namespace {
 
+// Of what anyone may have written: the other kind looks for a key among all of them.
+using Parsed = nlohmann::json;
 using Json = nlohmann::ordered_json;
 
 constexpr int kDescriptionVersion = 1;
@@ -18,13 +20,13 @@ constexpr int kDescriptionVersion = 1;
 // Members of an object, each of which must be there and within its bounds.
 class Members {
  public:
-  explicit Members(const Json& object) : object_(object) {
+  explicit Members(const Parsed& object) : object_(object) {
     if (!object.is_object()) throw Error("description: expected an object");
   }
 
   template <typename Number>
   Number number(const char* key) const {
-    const Json& value = member(key);
+    const Parsed& value = member(key);
     if (!value.is_number_unsigned() ||
         value.get<std::uint64_t>() >
             static_cast<std::uint64_t>(std::numeric_limits<Number>::max())) {
@@ -33,28 +35,29 @@ class Members {
     return value.get<Number>();
   }
   std::string text(const char* key) const {
-    const Json& value = member(key);
+    const Parsed& value = member(key);
     if (!value.is_string()) fail(key, "a text");
     return value.get<std::string>();
   }
-  const Json& list(const char* key) const {
-    const Json& value = member(key);
+  const Parsed& list(const char* key) const {
+    const Parsed& value = member(key);
     if (!value.is_array()) fail(key, "a list");
     return value;
   }
   bool is_null(const char* key) const { return member(key).is_null(); }
+  bool is_number(const char* key) const { return member(key).is_number(); }
   [[noreturn]] void fail(const char* key, const char* expected) const {
     throw Error("description: '" + std::string(key) + "' is not " + expected);
   }
 
  private:
-  const Json& member(const char* key) const {
+  const Parsed& member(const char* key) const {
     const auto found = object_.find(key);
     if (found == object_.end()) throw Error("description: '" + std::string(key) + "' is missing");
     return *found;
   }
 
-  const Json& object_;
+  const Parsed& object_;
 };
 
 std::uint32_t parse_hex(const std::string& text) {
@@ -66,7 +69,11 @@ std::uint32_t parse_hex(const std::string& text) {
   return value;
 }
 
-TokenDtype parse_dtype(const std::string& name) {
+// A name, or the number of one that this version does not know.
+TokenDtype parse_dtype(const Members& members) {
+  if (members.is_number("dtype"))
+    return static_cast<TokenDtype>(members.number<std::uint8_t>("dtype"));
+  const std::string name = members.text("dtype");
   for (const TokenDtype dtype :
        {TokenDtype::kUnknown, TokenDtype::kF32, TokenDtype::kBf16, TokenDtype::kInt8}) {
     if (token_dtype_name(dtype) == name) return dtype;
@@ -88,9 +95,9 @@ TokenHeader parse_described_header(const Members& members) {
   header.model_name = members.text("model");
   header.model_fingerprint = parse_hex(members.text("fingerprint"));
   header.window = parse_window(members.text("window"));
-  header.dtype = parse_dtype(members.text("dtype"));
+  header.dtype = parse_dtype(members);
   header.arithmetic = members.number<std::uint8_t>("arithmetic");
-  for (const Json& pair : members.list("text")) {
+  for (const Parsed& pair : members.list("text")) {
     if (!pair.is_array() || pair.size() != 2 || !pair[0].is_string() || !pair[1].is_string()) {
       members.fail("text", "a list of pairs");
     }
@@ -100,7 +107,7 @@ TokenHeader parse_described_header(const Members& members) {
   return header;
 }
 
-TokenTable::Segment parse_described_segment(const Json& json) {
+TokenTable::Segment parse_described_segment(const Parsed& json) {
   const Members members(json);
   return {.frames = members.number<std::uint32_t>("frames"),
           .origin_frame = members.number<std::uint32_t>("origin_frame"),
@@ -108,6 +115,11 @@ TokenTable::Segment parse_described_segment(const Json& json) {
           .padding_samples = members.number<int>("padding_samples"),
           .source_rate_hz = members.number<std::uint32_t>("source_rate"),
           .source_samples = members.number<std::uint64_t>("source_samples")};
+}
+
+Json described_dtype(TokenDtype dtype) {
+  if (dtype > TokenDtype::kInt8) return static_cast<std::uint8_t>(dtype);
+  return token_dtype_name(dtype);
 }
 
 }  // namespace
@@ -136,7 +148,7 @@ std::string describe(const TokenTable& table) {
       {"model", header.model_name},
       {"fingerprint", hex_text(header.model_fingerprint)},
       {"window", window_name(header.window)},
-      {"dtype", token_dtype_name(header.dtype)},
+      {"dtype", described_dtype(header.dtype)},
       {"arithmetic", header.arithmetic},
       {"text", text},
       {"segments", segments}};
@@ -144,7 +156,7 @@ std::string describe(const TokenTable& table) {
 }
 
 void apply_description(std::string_view json, TokenTable& table) {
-  const Json parsed = Json::parse(json, nullptr, false);
+  const Parsed parsed = Parsed::parse(json, nullptr, false);
   if (parsed.is_discarded()) throw Error("description is not valid JSON");
   const Members members(parsed);
   if (members.number<int>("mimi") != kDescriptionVersion) {
@@ -152,7 +164,7 @@ void apply_description(std::string_view json, TokenTable& table) {
   }
   table.header = parse_described_header(members);
   table.segments.clear();
-  for (const Json& segment : members.list("segments")) {
+  for (const Parsed& segment : members.list("segments")) {
     table.segments.push_back(parse_described_segment(segment));
   }
 }

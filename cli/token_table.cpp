@@ -67,7 +67,9 @@ TableFormat table_format_of(std::span<const std::uint8_t> bytes) {
   return TableFormat::kText;
 }
 
-TokenTable read_table(std::span<const std::uint8_t> bytes, const TokenHeader& like) {
+namespace {
+
+TokenTable read_any_table(std::span<const std::uint8_t> bytes, const TokenHeader& like) {
   switch (table_format_of(bytes)) {
     case TableFormat::kMimi:
       return read_mimi(bytes);
@@ -83,6 +85,21 @@ TokenTable read_table(std::span<const std::uint8_t> bytes, const TokenHeader& li
   return read_text(bytes, like);
 }
 
+}  // namespace
+
+void LostCodes::add(std::uint64_t codes) {
+  codes_ += codes;
+  if (codes_ <= most_) return;
+  throw Error("has at least " + std::to_string(codes_) +
+              " codes of lost frames, a table of it can have " + std::to_string(most_));
+}
+
+TokenTable read_table(std::span<const std::uint8_t> bytes, const TokenHeader& like) {
+  TokenTable table = read_any_table(bytes, like);
+  check_codes(table);
+  return table;
+}
+
 TokenTable read_mimi(std::span<const std::uint8_t> bytes) {
   TokenReader reader([bytes](std::span<std::byte> buffer) mutable {
     const std::size_t count = std::min(bytes.size(), buffer.size());
@@ -92,10 +109,7 @@ TokenTable read_mimi(std::span<const std::uint8_t> bytes) {
   });
   TokenTable table;
   table.header = reader.header();
-  // A table holds a code for each lost one, and a gap of a few bytes must not claim much memory.
-  constexpr std::uint64_t kFreeLostCodes = 1 << 22;
-  const std::uint64_t most_lost_codes = kFreeLostCodes + bytes.size();
-  std::uint64_t lost_codes = 0;
+  LostCodes lost(bytes.size());
   while (const std::optional<TokenRecord> record = reader.next()) {
     if (const auto* segment = std::get_if<TokenSegment>(&*record)) {
       table.segments.push_back({.origin_frame = segment->origin_frame,
@@ -106,12 +120,7 @@ TokenTable read_mimi(std::span<const std::uint8_t> bytes) {
       table.segments.back().frames += static_cast<std::uint32_t>(block->frames);
       table.segments.back().padding_samples = block->padding_samples;
     } else if (const auto* gap = std::get_if<TokenGap>(&*record)) {
-      lost_codes += gap->frames * std::uint64_t{table.header.frame_codes()};
-      if (lost_codes > most_lost_codes) {
-        throw Error("has at least " + std::to_string(lost_codes) +
-                    " codes of lost frames, a table of it can have " +
-                    std::to_string(most_lost_codes));
-      }
+      lost.add(gap->frames * std::uint64_t{table.header.frame_codes()});
       table.codes.resize(table.codes.size() + gap->frames * table.header.frame_codes(),
                          TokenTable::kLost);
       table.segments.back().frames += gap->frames;

@@ -32,6 +32,20 @@ struct TokenTable {
   bool is_lost(std::size_t frame) const { return codes[frame * header.frame_codes()] == kLost; }
 };
 
+// Counts the codes of lost frames while a file is read: a table holds each of them, and a few bytes
+// of the file must not claim much memory.
+class LostCodes {
+ public:
+  explicit LostCodes(std::size_t file_bytes) : most_(kFree + file_bytes) {}
+  // Throws mimi::Error where they are too many.
+  void add(std::uint64_t codes);
+
+ private:
+  static constexpr std::uint64_t kFree = 1 << 22;
+  std::uint64_t most_;
+  std::uint64_t codes_ = 0;
+};
+
 enum class TableFormat { kMimi, kNpy, kSafetensors, kMoshi, kText };
 enum class CodeType { kUint16, kInt16, kInt32, kInt64 };
 

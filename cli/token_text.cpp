@@ -41,6 +41,7 @@ TokenTable read_text(std::span<const std::uint8_t> bytes, const TokenHeader& lik
   table.header = like;
   table.header.source_samples.reset();
   std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  LostCodes lost(bytes.size());
   std::size_t width = 0;  // codes of a frame, as the description or the first line has them
   for (std::size_t number = 1; !rest.empty(); ++number) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
@@ -49,6 +50,7 @@ TokenTable read_text(std::span<const std::uint8_t> bytes, const TokenHeader& lik
       apply_description(line.substr(kDescriptionMark.size()), table);
       width = table.header.frame_codes();
     } else if (line == kLostLine && width > 0) {
+      lost.add(width);
       table.codes.resize(table.codes.size() + width, TokenTable::kLost);
     } else if (!line.starts_with('#')) {
       const std::vector<std::int32_t> codes = parse_line(line, number);

@@ -35,6 +35,13 @@ void widen_as_halves(std::span<const std::byte> rows, TensorType dtype, const Co
   }
 }
 
+// Of I8 whose layer is not known.
+int phases_of(const Shape& shape, const Shape& scales) {
+  if (shape.size() != 3) return 0;
+  if (scales.size() == 2 && scales[1] <= shape[2]) return static_cast<int>(scales[1]);
+  return scales == Shape{shape[0]} ? 0 : 1;
+}
+
 // Multiplies values of a column, the first being number `place` of its run, by the column's scales.
 void scale_run(std::span<float> values, std::size_t place, std::span<const float> scales) {
   if (scales.size() == 1) {
@@ -59,7 +66,7 @@ void CanonicalTensors::fail(std::string_view tensor, const std::string& what) co
 }
 
 TensorValues CanonicalTensors::values_of(std::string_view tensor,
-                                         std::span<const std::int64_t> shape) const {
+                                         std::span<const std::int64_t> shape, int phases) const {
   const auto found = index.find(tensor);
   if (found == index.end()) fail(tensor, " is missing, expected " + shape_text(shape));
   const TensorOrigin& origin = found->second;
@@ -73,7 +80,7 @@ TensorValues CanonicalTensors::values_of(std::string_view tensor,
   if (entry.dtype == TensorType::kOther || (entry.dtype == TensorType::kInt8 && !is_whole)) {
     fail(entry.name, " is " + entry.dtype_name + ", expected F32, F16 or BF16");
   }
-  if (entry.dtype == TensorType::kInt8) return scaled_values(tensor, entry);
+  if (entry.dtype == TensorType::kInt8) return scaled_values(tensor, entry, phases);
   std::span<const std::byte> data = entry.data;
   if (origin.part != TensorPart::kWhole) {
     const std::size_t third = data.size() / 3;
@@ -97,22 +104,27 @@ TensorValues CanonicalTensors::values_of(std::string_view tensor,
 }
 
 // Bytes times the scales of their columns.
-TensorValues CanonicalTensors::scaled_values(std::string_view tensor,
-                                             const TensorEntry& entry) const {
+TensorValues CanonicalTensors::scaled_values(std::string_view tensor, const TensorEntry& entry,
+                                             int phases) const {
   const std::string scale_name = join(tensor, kScaleSuffix);
   const auto found = index.find(scale_name);
   if (found == index.end()) fail(tensor, " is I8, but " + quote(scale_name) + " is missing");
   const TensorEntry& scale = entries[found->second.entry];
   const Shape& shape = entry.shape;
-  const bool by_phases = scale.shape.size() == 2 && shape.size() == 3;
-  const std::int64_t phases = by_phases ? scale.shape[1] : 1;
+  if (phases == TensorSpec::kAnyPhases) phases = phases_of(shape, scale.shape);
+  const bool by_phases = phases > 0 && shape.size() == 3;
   const std::int64_t columns = shape.empty() ? 0 : shape[by_phases ? 1 : 0];
-  const bool fits = by_phases ? scale.shape[0] == columns && phases > 0 && shape[2] % phases == 0
-                              : scale.shape == Shape{columns};
+  const Shape expected = phases > 1 ? Shape{columns, phases} : Shape{columns};
+  const bool fits = scale.shape == expected && (phases <= 1 || shape.back() % phases == 0);
   if (!fits || scale.dtype != TensorType::kF32) {
     fail(scale_name, " is " + scale.dtype_name + " " + shape_text(scale.shape) +
                          ", which are not the scales of I8 " + shape_text(shape));
   }
+  // Products of int8 rely on it, and what converts a model does not write it.
+  if (std::ranges::find(entry.data, std::byte{0x80}) != entry.data.end()) {
+    fail(tensor, " holds -128, expected -127 to 127");
+  }
+  phases = std::max(phases, 1);
   std::vector<float> scales(static_cast<std::size_t>(columns * phases));
   widen(scale.data, scale.dtype, scales);
   check_finite(scale_name, scales, 0);
@@ -166,7 +178,8 @@ TensorValues CanonicalTensors::codebook_values(std::string_view prefix) const {
 }
 
 TensorValues CanonicalTensors::values(const TensorSpec& tensor) const {
-  return tensor.is_codebook ? codebook_values(tensor.name) : values_of(tensor.name, tensor.shape);
+  return tensor.is_codebook ? codebook_values(tensor.name)
+                            : values_of(tensor.name, tensor.shape, tensor.phases);
 }
 
 bool CanonicalTensors::is_scale(std::string_view tensor) const {

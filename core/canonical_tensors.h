@@ -52,8 +52,9 @@ struct CanonicalTensors {
 
  private:
   [[noreturn]] void fail(std::string_view tensor, const std::string& what) const;
-  TensorValues values_of(std::string_view tensor, std::span<const std::int64_t> shape) const;
-  TensorValues scaled_values(std::string_view tensor, const TensorEntry& entry) const;
+  TensorValues values_of(std::string_view tensor, std::span<const std::int64_t> shape,
+                         int phases = 0) const;
+  TensorValues scaled_values(std::string_view tensor, const TensorEntry& entry, int phases) const;
   TensorValues codebook_values(std::string_view prefix) const;
 };
 

@@ -290,7 +290,10 @@ void Checkpoint::expect_all_used() const {
 std::uint32_t Checkpoint::fingerprint() const {
   std::vector<TensorChecksum> tensors;
   for (const auto& [name, shape] : impl_->tensors.shapes()) {
-    TensorSpec tensor = {.name = name, .shape = shape, .is_codebook = name.ends_with(kEmbedSuffix)};
+    TensorSpec tensor = {.name = name,
+                         .shape = shape,
+                         .is_codebook = name.ends_with(kEmbedSuffix),
+                         .phases = TensorSpec::kAnyPhases};
     if (tensor.is_codebook) tensor.name.resize(name.size() - kEmbedSuffix.size());
     tensors.push_back({name, shape, impl_->checksum(tensor)});
   }

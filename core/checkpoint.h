@@ -26,6 +26,7 @@ struct TensorSpec {
   // the last dimension counts in phase k % phases.
   kernels::Dtype dtype = kernels::Dtype::kF32;
   int phases = 0;
+  static constexpr int kAnyPhases = -1;  // as the file's scales have them
 
   std::int64_t values() const;
   std::string canonical_name() const;

@@ -141,7 +141,8 @@ class Encoder {
   Encoder& operator=(Encoder&&) noexcept;
 
   // Appends the codes of every frame that `samples` completes, frame by frame: [frames x levels].
-  // Throws when a sample is not finite.
+  // Throws when a sample is not finite. After any other throw, as of std::bad_alloc half-way, the
+  // encoder refuses all but reset().
   void push(std::span<const float> samples, std::vector<std::uint16_t>& codes);
   // Zero-pads a begun frame and appends its codes. The next push begins a new stream.
   void finish(std::vector<std::uint16_t>& codes);
@@ -179,7 +180,7 @@ class Decoder {
   Decoder& operator=(Decoder&&) noexcept;
 
   // `codes` is [frames x levels] for whole frames; appends frame_samples samples a frame.
-  // Throws when a code is not below codebook_size.
+  // Throws when a code is not below codebook_size. After any other throw as Encoder::push.
   void push(std::span<const std::uint16_t> codes, std::vector<float>& samples);
   void reset(std::int64_t first_frame = 0);  // as Encoder::reset
 

@@ -26,6 +26,7 @@ constexpr std::size_t kMaxRatios = 8;
 // layers' keys and values of 250 steps x 512, a reach of 2 rows in a dilated convolution.
 constexpr std::int64_t kMaxFrameValues = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxAttentionValues = std::int64_t{1} << 28;
+constexpr std::int64_t kMaxFrameSamples = 65'535;  // of a token file
 constexpr std::int64_t kMaxChannels = 65'536;
 constexpr std::int64_t kMaxReach = 4096;
 
@@ -56,7 +57,7 @@ constexpr std::array kDimensions = {
     Dimension{"num_hidden_layers", &Config::num_hidden_layers, 1, 256},
     Dimension{"intermediate_size", &Config::intermediate_size, 1, 65'536},
     Dimension{"num_attention_heads", &Config::num_attention_heads, 1, 8192},
-    Dimension{"sliding_window", &Config::sliding_window, 1, 65'536},
+    Dimension{"sliding_window", &Config::sliding_window, 2, 65'536},  // moshi-streaming's is 1 less
 };
 
 std::string number_text(double value) {
@@ -251,6 +252,9 @@ void check_ratios(const Config& config, const std::string& source) {
     }
     channels *= 2;
     frame_samples *= ratio;
+    if (frame_samples > kMaxFrameSamples) {
+      fail(source, kKey, "a frame of more samples", "at most " + std::to_string(kMaxFrameSamples));
+    }
     if (channels > kMaxChannels || frame_samples * config.num_filters > kMaxFrameValues) {
       fail(source, kKey, "too large with num_filters " + std::to_string(config.num_filters),
            "at most 65536 channels, and 2^24 values in a frame of the widest layer");
@@ -259,7 +263,7 @@ void check_ratios(const Config& config, const std::string& source) {
 }
 
 void check_reach(const Config& config, const std::string& source) {
-  std::int64_t reach = config.residual_kernel_size - 1;
+  std::int64_t reach = std::max(1, config.residual_kernel_size - 1);
   for (int layer = 1; layer < config.num_residual_layers && reach <= kMaxReach; ++layer) {
     reach *= config.dilation_growth_rate;
   }
@@ -274,8 +278,11 @@ void check_attention(const Config& config, const std::string& source) {
     fail(source, "hidden_size", std::to_string(config.hidden_size),
          "an even multiple of num_attention_heads, " + std::to_string(config.num_attention_heads));
   }
-  const std::int64_t values = std::int64_t{2} * config.num_hidden_layers * config.sliding_window *
-                              config.hidden_size;  // keys and values
+  constexpr std::int64_t kLanes = 16;  // that a head's values are padded to
+  const std::int64_t width =
+      (config.head_dim() + kLanes - 1) / kLanes * kLanes * config.num_attention_heads;
+  const std::int64_t values =
+      std::int64_t{2} * config.num_hidden_layers * config.sliding_window * width;
   if (values > kMaxAttentionValues) {
     fail(source, "sliding_window", std::to_string(config.sliding_window),
          "at most 2^28 keys and values in all layers");

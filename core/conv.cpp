@@ -148,7 +148,10 @@ void TransposedConv::run(int most_threads, const RowBuffer& input, int first, in
   const int tasks_a_block = stride() / phases_a_task;
   kernels::parallel_for(threads, blocks * tasks_a_block, [&](int task, int) {
     const int block = task / tasks_a_block;
-    const int first_row = rows * block / blocks, last_row = rows * (block + 1) / blocks;
+    const auto row_of = [&](std::int64_t number) {
+      return static_cast<int>(rows * number / blocks);
+    };
+    const int first_row = row_of(block), last_row = row_of(block + 1);
     const int first_phase = task % tasks_a_block * phases_a_task;
     const kernels::Operand operand = kernels::make_operand(
         1, phases_.front(), pairs_of(input, first + first_row), last_row - first_row);

@@ -52,6 +52,7 @@ struct Decoder::Impl {
     const kernels::ScopedFloatMode mode;
     state.emplace(model.impl(), options.stream, block_frames, first_frame);
     frames_heard = 0;
+    is_broken = false;
   }
 
   void check_codes(std::span<const std::uint16_t> codes) const;
@@ -74,12 +75,14 @@ struct Decoder::Impl {
   void dequantize(const std::uint16_t* codes, int frames);
   void upsample(int frames);
   static void check_pushes(std::span<const DecoderPush> pushes);
+  static void advance(std::span<const DecoderPush> pushes);
 
   Model model;
   DecoderOptions options;
   int block_frames;
   std::optional<DecoderState> state;
   std::uint64_t frames_heard = 0;
+  bool is_broken = false;  // a push failed half-way
   CodecCost cost;
 };
 
@@ -158,14 +161,22 @@ void Decoder::Impl::check_pushes(std::span<const DecoderPush> pushes) {
                     " append to the same samples");
       }
     }
+    if (d.is_broken) {
+      throw Error("the decoder failed in an earlier push: reset() begins it anew");
+    }
     d.check_codes(pushes[i].codes);
   }
 }
 
 void push_together(std::span<const DecoderPush> pushes) {
   if (pushes.empty()) return;
-  using Impl = Decoder::Impl;
-  Impl::check_pushes(pushes);
+  Decoder::Impl::check_pushes(pushes);
+  for (const DecoderPush& push : pushes) push.decoder->impl_->is_broken = true;
+  Decoder::Impl::advance(pushes);
+  for (const DecoderPush& push : pushes) push.decoder->impl_->is_broken = false;
+}
+
+void Decoder::Impl::advance(std::span<const DecoderPush> pushes) {
   std::vector<std::span<const std::uint16_t>> rest;
   for (const DecoderPush& push : pushes) rest.push_back(push.codes);
   while (true) {
@@ -180,7 +191,7 @@ void push_together(std::span<const DecoderPush> pushes) {
       members.push_back(i);
     }
     if (members.empty()) return;
-    Impl::Batch batch;
+    Batch batch;
     for (const std::size_t i : members) {
       Impl& d = *pushes[i].decoder->impl_;
       std::vector<float>& samples = *pushes[i].samples;
@@ -191,7 +202,7 @@ void push_together(std::span<const DecoderPush> pushes) {
       batch.samples.push_back(samples.data() + first);
       rest[i] = rest[i].subspan(frames * d.options.levels.size());
     }
-    Impl::run(batch, static_cast<int>(frames));
+    run(batch, static_cast<int>(frames));
     for (Impl* d : batch.decoders) d->frames_heard += frames;
   }
 }

@@ -47,6 +47,7 @@ struct Encoder::Impl {
     state.emplace(model.impl(), options.stream, block_frames, first_frame);
     begun.clear();
     samples_heard = 0;
+    is_broken = false;
   }
 
   std::size_t frame_samples() const { return static_cast<std::size_t>(model.info().frame_samples); }
@@ -69,6 +70,10 @@ struct Encoder::Impl {
   static void quantize(const Batch& batch, int frames, int most_levels);
   static void downsample(const std::vector<Impl*>& encoders, int frames);
   static void check_pushes(std::span<const EncoderPush> pushes);
+  static void advance(std::span<const EncoderPush> pushes);
+  void check_whole() const {
+    if (is_broken) throw Error("the encoder failed in an earlier push: reset() begins it anew");
+  }
 
   Model model;
   EncoderOptions options;
@@ -76,6 +81,7 @@ struct Encoder::Impl {
   std::optional<EncoderState> state;
   std::vector<float> begun;  // samples of a frame that was begun, and what follows it of a push
   std::uint64_t samples_heard = 0;
+  bool is_broken = false;  // a push failed half-way
   CodecCost cost;
 };
 
@@ -203,25 +209,31 @@ void Encoder::Impl::check_pushes(std::span<const EncoderPush> pushes) {
                     " append to the same codes");
       }
     }
+    e.check_whole();
     e.check_finite(pushes[i].samples);
   }
 }
 
 void push_together(std::span<const EncoderPush> pushes) {
   if (pushes.empty()) return;
-  using Impl = Encoder::Impl;
-  Impl::check_pushes(pushes);
+  Encoder::Impl::check_pushes(pushes);
+  for (const EncoderPush& push : pushes) push.encoder->impl_->is_broken = true;
+  Encoder::Impl::advance(pushes);
+  for (const EncoderPush& push : pushes) push.encoder->impl_->is_broken = false;
+}
+
+void Encoder::Impl::advance(std::span<const EncoderPush> pushes) {
   std::vector<std::span<const float>> rest;
   for (const EncoderPush& push : pushes) {
     rest.push_back(push.samples);
     push.encoder->impl_->samples_heard += push.samples.size();
   }
   while (true) {
-    Impl::Batch batch;
+    Batch batch;
     std::vector<std::size_t> members;
     int frames = 0;
     for (std::size_t i = 0; i < pushes.size(); ++i) {
-      const Impl::Block block = pushes[i].encoder->impl_->next_block(rest[i]);
+      const Block block = pushes[i].encoder->impl_->next_block(rest[i]);
       if (block.frames == 0) continue;
       frames = frames == 0 ? block.frames : std::min(frames, block.frames);
       batch.encoders.push_back(pushes[i].encoder->impl_.get());
@@ -230,7 +242,7 @@ void push_together(std::span<const EncoderPush> pushes) {
       members.push_back(i);
     }
     if (frames == 0) return;
-    Impl::run(batch, frames);
+    run(batch, frames);
     for (std::size_t k = 0; k < members.size(); ++k) {
       Impl& e = *batch.encoders[k];
       std::span<const float>& samples = rest[members[k]];
@@ -256,6 +268,7 @@ void Encoder::push(std::span<const float> samples, std::vector<std::uint16_t>& c
 
 void Encoder::finish(std::vector<std::uint16_t>& codes) {
   Impl& e = *impl_;
+  e.check_whole();
   if (!e.begun.empty()) {
     const std::vector<float> silence(e.frame_samples() - e.begun.size());
     push(silence, codes);

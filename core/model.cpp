@@ -164,6 +164,7 @@ std::string_view window_name(Window window) {
 }
 
 std::vector<int> first_levels(int count) {
+  if (count < 0) throw Error("levels: found " + std::to_string(count) + ", expected at least 0");
   std::vector<int> levels(static_cast<std::size_t>(count));
   std::iota(levels.begin(), levels.end(), 0);
   return levels;

@@ -163,7 +163,10 @@ void SeanetDecoderStream::run_last(int rows, int threads) {
   const double flop = rows * (2.0 * a.taps * a.depth + kLaneSumFlop);
   const int slices = kernels::worthwhile_threads(threads, flop);
   kernels::parallel_for(slices, slices, [&](int slice, int) {
-    const int first = rows * slice / slices, last = rows * (slice + 1) / slices;
+    const auto row_of = [&](std::int64_t number) {
+      return static_cast<int>(rows * number / slices);
+    };
+    const int first = row_of(slice), last = row_of(slice + 1);
     kernels::GemmInput slice_rows = a;
     slice_rows.data += first * a.row_step;
     table_->dot_rows(slice_rows, last - first, model_->last_weights.data(), model_->last_bias,

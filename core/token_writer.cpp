@@ -115,6 +115,9 @@ void TokenWriter::write(std::span<const std::uint16_t> codes, int padding_sample
                 std::to_string(impl_->header.frame_codes()));
   }
   if (padding_samples != 0 && codes.empty()) throw Error("padding without a frame");
+  if (!codes.empty() && !impl_->ledger.in_segment()) {
+    throw Error("codes stand outside of a segment");
+  }
   std::vector<std::uint16_t>& pending = impl_->pending;
   while (!codes.empty()) {
     const auto part = codes.first(std::min(codes.size(), impl_->block_codes - pending.size()));
