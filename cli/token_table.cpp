@@ -50,8 +50,9 @@ void check_codes(const TokenTable& table) {
       continue;
     }
     throw Error("code " + std::to_string(i % width) + " of frame " + std::to_string(i / width) +
-                " is " + std::to_string(code) + ", expected 0 to " +
-                std::to_string(table.header.codebook_size - 1));
+                " is " + std::to_string(code) + ", expected " +
+                (is_lost ? "-1 as of a lost frame"
+                         : "0 to " + std::to_string(table.header.codebook_size - 1)));
   }
 }
 

@@ -252,12 +252,13 @@ void check_ratios(const Config& config, const std::string& source) {
     }
     channels *= 2;
     frame_samples *= ratio;
-    if (frame_samples > kMaxFrameSamples) {
-      fail(source, kKey, "a frame of more samples", "at most " + std::to_string(kMaxFrameSamples));
-    }
     if (channels > kMaxChannels || frame_samples * config.num_filters > kMaxFrameValues) {
       fail(source, kKey, "too large with num_filters " + std::to_string(config.num_filters),
            "at most 65536 channels, and 2^24 values in a frame of the widest layer");
+    }
+    if (frame_samples > kMaxFrameSamples) {
+      fail(source, kKey, "a frame of " + std::to_string(frame_samples) + " samples or more",
+           "at most 65535");
     }
   }
 }

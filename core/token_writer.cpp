@@ -116,7 +116,7 @@ void TokenWriter::write(std::span<const std::uint16_t> codes, int padding_sample
   }
   if (padding_samples != 0 && codes.empty()) throw Error("padding without a frame");
   if (!codes.empty() && !impl_->ledger.in_segment()) {
-    throw Error("codes stand outside of a segment");
+    throw Error("frames stand outside of a segment");
   }
   std::vector<std::uint16_t>& pending = impl_->pending;
   while (!codes.empty()) {

@@ -56,7 +56,9 @@ std::vector<TensorSpec> readings(const std::string& path) {
   std::vector<TensorSpec> list;
   for (const TensorEntry& entry : parse_safetensors(file.bytes(), path)) {
     const std::size_t part = entry.name.find(".codebook.");
-    if (part == std::string::npos) list.push_back({entry.name, entry.shape, false});
+    if (part == std::string::npos) {
+      list.push_back({.name = entry.name, .shape = entry.shape, .phases = TensorSpec::kAnyPhases});
+    }
     if (entry.name.ends_with(".embed_sum")) {
       list.push_back({entry.name.substr(0, part) + ".codebook", entry.shape, true});
     }
@@ -186,11 +188,12 @@ TEST_CASE("a file of bf16 or f16 is the model of its values widened") {
 
 TEST_CASE("bytes are times the scales of their columns") {
   const std::string transposed = "decoder.layers.2.conv.weight";
-  const TensorSpec first = {kFirst, {4, 1, 7}}, phased = {transposed, {64, 32, 16}};
+  const TensorSpec first = {kFirst, {4, 1, 7}},
+                   phased = {.name = transposed, .shape = {64, 32, 16}, .phases = 2};
   constexpr std::size_t kRun = 16, kPhases = 2, kColumns = 32;
   Tensors tensors = tiny();
   std::string bytes(64 * kColumns * kRun, '\0');
-  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 37 % 255);
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 37 % 255 - 127);
   const auto value = [&](std::size_t i) {
     return static_cast<float>(static_cast<std::int8_t>(bytes[i]));
   };
@@ -217,6 +220,36 @@ TEST_CASE("bytes are times the scales of their columns") {
   scales[3] = 3e36F;
   tensors[kFirst + "_scale"] = {"F32", "[4]", bytes_of(scales).substr(0, 16)};
   CHECK(Made(tensors).error().ends_with(", which makes values that are not finite"));
+}
+
+TEST_CASE("bytes and scales are held to what a layer reads") {
+  const std::string transposed = "decoder.layers.2.conv.weight";
+  const TensorSpec plain = {kFirst, {4, 1, 7}},
+                   phased = {.name = transposed, .shape = {64, 32, 16}, .phases = 8};
+  const auto error = [&](const char* shape, std::size_t scales, const TensorSpec& reading) {
+    Tensors tensors = tiny();
+    const std::vector<float> ones(scales, 1.0F);
+    const std::string& own = tensors[reading.name].shape;
+    tensors[reading.name] = {"I8", own, std::string(reading.name == kFirst ? 28 : 64 * 32 * 16, 1)};
+    tensors[reading.name + "_scale"] = {"F32", shape, bytes_of(ones)};
+    const Made made(tensors);
+    return error_of([&] { made.open().read_weights(reading); });
+  };
+  CHECK(error("[32,8]", 256, phased) == "no error");
+  for (const auto& [shape, scales] : std::map<std::string, std::size_t>{
+           {"[32]", 32}, {"[64]", 64}, {"[32,2]", 64}, {"[32,16]", 512}, {"[64,8]", 512}}) {
+    CAPTURE(shape);
+    CHECK(error(shape.c_str(), scales, phased) ==
+          "made: tensor '" + transposed + "_scale' is F32 " + shape +
+              ", which are not the scales of I8 [64,32,16]");
+  }
+  CHECK(error("[4]", 4, plain) == "no error");
+  CHECK(error("[1]", 1, plain) != "no error");
+  CHECK(error("[1,7]", 7, plain) != "no error");
+  Tensors tensors = tiny();
+  tensors[kFirst] = {"I8", "[4,1,7]", std::string(27, 1) + "\x80"};
+  tensors[kFirst + "_scale"] = {"F32", "[4]", bytes_of(std::vector<float>(4, 1.0F))};
+  CHECK(Made(tensors).error() == "made: tensor '" + kFirst + "' holds -128, expected -127 to 127");
 }
 
 TEST_CASE("codebooks are sums divided by uses, or given as they are") {

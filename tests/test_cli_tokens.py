@@ -226,6 +226,22 @@ class Convert(TokenTest):
         self.mimi("convert", name, "-f", "-o", "x.npy")
         self.assertEqual(self.get("x.npy"), self.get("expected.npy"))
 
+    def test_frames_that_are_lost_in_part(self):
+        np.save(self.path("p.npy"), np.array([[-1, 5], [6, -1], [7, 8]], np.int32))
+        for kind in ("text", "safetensors", "moshi", "npy", "mimi"):
+            self.fails("convert", "p.npy", "--as", kind, "-o", "x",
+                       err="p.npy: code 1 of frame 0 is 6, expected -1 as of a lost frame")
+
+    def test_dtypes_of_later_versions_are_kept(self):
+        text = self.get_text("a.mimi").replace('"dtype":"f32"', '"dtype":9')
+        self.put("late.txt", text.encode())
+        self.mimi("convert", "late.txt", "-o", "late.mimi")
+        self.assertEqual(self.get_text("late.mimi"), text)
+
+    def get_text(self, name):
+        self.mimi("convert", "-f", name, "--as", "text", "-o", "x.txt")
+        return self.get("x.txt").decode()
+
     def test_formats_that_keep_all(self):
         self.mimi("cut", "a.mimi", "--from", "1", "-o", "part.mimi", "--lead-in", "1")
         self.mimi("cat", "a.mimi", "part.mimi", "-o", "b.mimi")

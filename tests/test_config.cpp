@@ -189,6 +189,13 @@ TEST_CASE("a value that Mimi cannot have is refused with key, found and expected
       {R"("num_quantizers":1)", "'num_quantizers' is 1, expected 2 to 256"},
       {R"("num_attention_heads":0)", "'num_attention_heads' is 0, expected 1 to 8192"},
       {R"("sliding_window":null)", "'sliding_window' is null, expected a whole number"},
+      {R"("sliding_window":1)", "'sliding_window' is 1, expected 2 to 65536"},
+      {R"("num_residual_layers":8,"residual_kernel_size":1,"dilation_growth_rate":16)",
+       "'dilation_growth_rate' is 16, expected dilated residual layers that reach back at most "
+       "4096 "
+       "steps"},
+      {R"("num_filters":1,"upsampling_ratios":[64,64,8])",
+       "'upsampling_ratios' is a frame of 65536 samples or more, expected at most 65535"},
       {R"("sliding_window":65536)",
        "'sliding_window' is 65536, expected at most 2^28 keys and values in all layers"},
       {R"("upsampling_ratios":[])", "'upsampling_ratios' is a list of 0, expected 1 to 8"},

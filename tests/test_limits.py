@@ -115,6 +115,24 @@ class Limits(CliTest):
         self.mimi("convert", "-q", "lost.mimi", "--as", "mimi", "-o", "same.mimi")
         self.assertEqual(self.get("same.mimi"), self.get("lost.mimi"))
 
+    def test_lost_lines(self):
+        """Of 255 streams of 64 levels each line stands for 16320 codes."""
+        self.put("a.wav", wav(noise(100)))
+        self.mimi("encode", "--model", malformed.TINY, "a.wav", "-o", "a.mimi")
+        self.mimi("convert", "a.mimi", "--as", "text", "-o", "a.txt")
+        first = self.get("a.txt").decode().splitlines()[0]
+        first = first.replace('"levels":6', '"levels":64').replace('"streams":1', '"streams":255')
+        self.put("lost.txt", (first + "\n" + "lost\n" * 4000).encode())
+        self.refused("lost.txt", r"has at least \d+ codes of lost frames, a table of it can have \d+",
+                     "convert", "lost.txt", "--as", "mimi", "-o", "out")
+
+    def test_many_keys(self):
+        """In a time that grows with their number alone."""
+        keys = ",".join(f'"k{i}":0' for i in range(200_000))
+        self.put("keys.txt", ("# mimi {" + keys + "}\n1 2\n").encode())
+        self.refused("keys.txt", "description: 'mimi' is missing", "convert", "keys.txt", "--as", "mimi",
+                     "-o", "out")
+
     def test_dataset(self):
         """What is not so: a whole dataset is damaged in one place each."""
         self.put("a.wav", wav(noise(3000)))

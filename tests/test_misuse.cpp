@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,41 @@ TEST_CASE("options that no stream can have are refused") {
   const std::string early = "first frame: found -1, expected 0 to 536870912";
   CHECK(error_of([&] { Encoder(model, {.levels = 1, .stream = {}}).reset(-1); }) == early);
   CHECK(error_of([&] { Decoder(model, {.levels = {0}, .stream = {}}).reset(-1); }) == early);
+}
+
+TEST_CASE("a stream that failed half-way is refused until it is reset") {
+  const Model model = Model::open(tiny_path());
+  bool fails = false;
+  const StreamOptions options = {.tap = [&fails](auto&&...) {
+    if (fails) throw std::bad_alloc();
+  }};
+  const std::vector<float> frame(1920, 0.5F);
+  Encoder encoder(model, {.levels = 2, .stream = options});
+  std::vector<std::uint16_t> expected, codes;
+  encoder.push(frame, expected);
+  fails = true;
+  CHECK_THROWS_AS(encoder.push(frame, codes), std::bad_alloc);
+  fails = false;
+  const std::string refusal = "the encoder failed in an earlier push: reset() begins it anew";
+  CHECK(error_of([&] { encoder.push(frame, codes); }) == refusal);
+  CHECK(error_of([&] { encoder.finish(codes); }) == refusal);
+  encoder.reset();
+  codes.clear();
+  encoder.push(frame, codes);
+  CHECK(codes == expected);
+
+  Decoder decoder(model, {.levels = {0, 1}, .stream = options});
+  std::vector<float> whole, sound;
+  decoder.push(expected, whole);
+  fails = true;
+  CHECK_THROWS_AS(decoder.push(expected, sound), std::bad_alloc);
+  fails = false;
+  CHECK(error_of([&] { decoder.push(expected, sound); }) ==
+        "the decoder failed in an earlier push: reset() begins it anew");
+  decoder.reset();
+  sound.clear();
+  decoder.push(expected, sound);
+  CHECK(sound == whole);
 }
 
 TEST_CASE("names that stand for nothing are refused") {

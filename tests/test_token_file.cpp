@@ -320,6 +320,13 @@ TEST_CASE("the writer refuses what it cannot write") {
         "7 codes are not whole frames of 8");
   CHECK(write_error([&](TokenWriter& w) { w.write(frame, 1); }) ==
         "frames stand outside of a segment");
+  CHECK(write_error([&](TokenWriter& w) { w.write(frame); }) ==
+        "frames stand outside of a segment");
+  CHECK(write_error([&](TokenWriter& w) {
+          w.begin_segment();
+          w.end_segment(1280);
+          w.write(frame);
+        }) == "frames stand outside of a segment");
   CHECK(write_error([](TokenWriter& w) { w.write({}, 1); }) == "padding without a frame");
   CHECK(write_error([&](TokenWriter& w) {
           w.begin_segment();
