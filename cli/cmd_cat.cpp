@@ -1,4 +1,5 @@
 // mimi cat: several token files as one.
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,12 @@ TokenHeader header_of_all(const std::vector<std::string>& inputs) {
 
 int run_cat(const CatOptions& options) {
   for (const std::string& input : options.inputs) {
-    if (input == "-") throw UsageError("files are read twice: standard input cannot be joined");
+    std::error_code ignored;
+    const auto type = std::filesystem::status(input, ignored).type();
+    if (input == "-" || type == std::filesystem::file_type::fifo) {
+      throw UsageError((input == "-" ? "standard input" : input) +
+                       ": cannot be joined: files are read twice");
+    }
     plan_jobs({input}, {.path = options.output.path, .force = options.output.force}, "");
   }
   const TokenHeader header = header_of_all(options.inputs);

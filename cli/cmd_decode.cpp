@@ -62,7 +62,7 @@ int needed_levels(const std::vector<Job>& jobs, const LevelSet& asked) {
   int most = 1;
   for (const Job& job : jobs) {
     std::error_code ignored;
-    if (!std::filesystem::is_regular_file(job.input, ignored)) return 0;
+    if (job.input == "-" || !std::filesystem::is_regular_file(job.input, ignored)) return 0;
     try {
       most = std::max(most, TokenInput(job.input).header().levels);
     } catch (const Error&) {
@@ -127,6 +127,8 @@ class FileDecoder {
   void take(const TokenSegment& segment) {
     segment_ = segment;
     frame_ = 0;
+    // Of one segment the resampler is never ahead of where the sound may end.
+    output_.hold_back(rounding_frames(segment.number, header_.sample_rate_hz, output_.rate_hz()));
     const std::uint64_t skipped = from_ - std::min(from_, segment_start_);
     const std::uint64_t dropped = segment.lead_in_samples + skipped;
     const auto frame_samples = static_cast<std::uint64_t>(header_.frame_samples);
@@ -200,8 +202,7 @@ class FileDecoder {
     progress_.update(static_cast<double>(samples_written_) / header_.sample_rate_hz);
   }
 
-  // Of the output, at its rate. The source's own count decides where it is known, so that its rate
-  // gives exactly that count back.
+  // Of the output, at its rate.
   std::int64_t length() const {
     const std::int64_t end = to_ ? output_position(*to_) : whole_length();
     return end - std::min(end, output_position(from_));
@@ -214,13 +215,12 @@ class FileDecoder {
   }
 
   std::int64_t whole_length() const {
-    const auto samples = static_cast<std::int64_t>(totals_.samples);
-    if (output_.rate_hz() == header_.sample_rate_hz) return samples;
-    if (header_.source_rate_hz == 0) {
-      return resampled_length(samples, header_.sample_rate_hz, output_.rate_hz());
-    }
-    return resampled_length(static_cast<std::int64_t>(totals_.source_samples),
-                            static_cast<int>(header_.source_rate_hz), output_.rate_hz());
+    return length_at({.samples = static_cast<std::int64_t>(totals_.samples),
+                      .rate_hz = header_.sample_rate_hz,
+                      .source_samples = totals_.source_samples,
+                      .source_rate_hz = header_.source_rate_hz,
+                      .segments = totals_.segments},
+                     output_.rate_hz());
   }
 
   TokenInput input_;
@@ -246,7 +246,8 @@ class FileDecoder {
 // How long the sound of a file is; of a pipe, what its header says of the source, if anything.
 // A file that is damaged at its end, or claims an endless gap, is refused here, before any work.
 std::optional<double> whole_seconds(const std::string& path, const TokenHeader& header) {
-  if (path != "-") {
+  std::error_code ignored;
+  if (path != "-" && std::filesystem::is_regular_file(path, ignored)) {
     ByteReader bytes(path);
     if (bytes.is_regular()) {
       const auto info = naming(bytes.name(), [&] { return read_token_info(token_source(bytes)); });

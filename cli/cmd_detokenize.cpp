@@ -239,10 +239,12 @@ class Detokenizing {
 
   int rate_hz() const { return settings_.rate_hz; }
 
-  // The source's own length decides, so that its rate gives exactly that back.
   std::int64_t length(const Json& json) const {
-    if (rate_hz() == settings_.sample_rate) return json.at("samples");
-    return resampled_length(json.at("source_samples"), json.at("source_rate"), rate_hz());
+    return length_at({.samples = json.at("samples"),
+                      .rate_hz = settings_.sample_rate,
+                      .source_samples = json.at("source_samples"),
+                      .source_rate_hz = json.at("source_rate")},
+                     rate_hz());
   }
 
   void decode(const StoredCodes& codes, const Json& json, Decoder& decoder, std::int64_t samples,

@@ -28,9 +28,21 @@ std::string output_of(const std::string& input, const OutputOptions& output,
   return output.directory.empty() ? path : fs::path(output.directory) / path.filename();
 }
 
+bool is_regular(const std::string& path) {
+  std::error_code error;
+  return fs::is_regular_file(path, error);
+}
+
 bool is_same_file(const std::string& a, const std::string& b) {
   std::error_code error;
-  return fs::is_regular_file(a, error) && fs::equivalent(a, b, error) && !error;
+  return a != "-" && is_regular(a) && fs::equivalent(a, b, error) && !error;
+}
+
+// The same for all spellings of a path.
+std::string place_of(const std::string& path) {
+  std::error_code error;
+  const fs::path place = fs::weakly_canonical(fs::absolute(path, error), error);
+  return error ? path : place.string();
 }
 
 void make_directory(const std::string& directory) {
@@ -58,20 +70,28 @@ std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputO
                      " are given: use --out-dir");
   }
   std::vector<Job> jobs;
-  std::set<std::string> outputs;
+  std::set<std::string> read, written;
+  for (const std::string& input : inputs) {
+    if (input != "-") read.insert(place_of(input));
+  }
   for (const std::string& input : inputs) {
     const Job job = {.input = input, .output = output_of(input, output, suffix)};
     check_terminal(job, output.force);
     if (input == "-" && std::count(inputs.begin(), inputs.end(), "-") > 1) {
       throw UsageError("standard input can be read once only");
     }
+    jobs.push_back(job);
+    if (job.output == "-") continue;
     if (is_same_file(input, job.output)) {
       throw UsageError(input + ": would be overwritten by its own output");
     }
-    if (!outputs.insert(job.output).second) {
+    const std::string place = place_of(job.output);
+    if (is_regular(job.output) && read.contains(place)) {
+      throw UsageError(job.output + ": would be overwritten by the output of " + input);
+    }
+    if (!written.insert(place).second) {
       throw UsageError(job.output + ": would be written for more than one input");
     }
-    jobs.push_back(job);
   }
   make_directory(output.directory);
   return jobs;
@@ -92,8 +112,16 @@ int run_each(const std::vector<Job>& jobs, const std::function<void(const Job&)>
   for (const Job& job : jobs) {
     try {
       run(job);
+    } catch (const UsageError&) {
+      throw;
     } catch (const Error& error) {
       report(error.what());
+      exit_code = kExitFailed;
+    } catch (const std::bad_alloc&) {
+      report(job.input + ": not enough memory");
+      exit_code = kExitFailed;
+    } catch (const std::exception& error) {
+      report(job.input + ": " + error.what());
       exit_code = kExitFailed;
     }
   }

@@ -286,6 +286,10 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_convert_model(app, parsed->common, parsed->chosen);
   try {
     auto arguments = help_as_option(app, {argv + std::min(argc, 1), argv + argc});
+    for (std::string& argument : arguments) {
+      // CLI11 would take these apart at their commas.
+      if (argument.starts_with('[') && argument.ends_with(']')) argument.insert(0, "./");
+    }
     std::reverse(arguments.begin(), arguments.end());  // which is how CLI11 takes them
     app.parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {

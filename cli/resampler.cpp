@@ -89,10 +89,10 @@ void Resampler::push(std::span<const float> interleaved, std::vector<float>& out
 void Resampler::finish(std::int64_t total_frames, std::vector<float>& out) {
   const std::vector<float> silence(static_cast<std::size_t>(kChunkFrames) * channels_);
   while (frames_out_ < total_frames) push(silence, out);
-  const std::int64_t excess = frames_out_ - total_frames;
-  assert(excess * static_cast<std::int64_t>(channels_) <= static_cast<std::int64_t>(out.size()));
-  out.resize(out.size() - static_cast<std::size_t>(excess) * channels_);
-  frames_out_ = total_frames;
+  const auto excess = static_cast<std::size_t>(frames_out_ - total_frames);
+  const std::size_t taken = std::min(excess, out.size() / channels_);
+  out.resize(out.size() - taken * channels_);
+  frames_out_ -= static_cast<std::int64_t>(taken);
 }
 
 }  // namespace mimi::cli

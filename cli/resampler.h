@@ -17,6 +17,7 @@ std::int64_t resampled_length(std::int64_t frames, int from_hz, int to_hz);
 
 class Resampler {
  public:
+  static constexpr int kMostChannels = 128;  // libsamplerate's
   // Whether libsamplerate can: neither rate may be more than 256 times the other.
   static bool supports(int from_hz, int to_hz);
 
@@ -28,7 +29,8 @@ class Resampler {
   // Appends the frames that are ready, interleaved like the input.
   void push(std::span<const float> interleaved, std::vector<float>& out);
   // Appends what is missing to `total_frames` frames since the beginning: the input goes on as
-  // silence for as long as that needs.
+  // silence for as long as that needs. What is too much is taken from the end of `out`, as far as
+  // it is there.
   void finish(std::int64_t total_frames, std::vector<float>& out);
 
  private:

@@ -51,6 +51,37 @@ class Encode(CliTest):
         self.fails("encode", "a.wav", "-o", "no/such/a.mimi",
                    err="no/such/a.mimi: cannot create: No such file or directory")
 
+    def test_names_with_brackets(self):
+        """The library that reads the command line takes [a,b] for two."""
+        for name in ("[x]", "x", "[a,b]"):
+            self.put(name, wav(noise(100 * len(name))))
+        self.mimi("encode", "[x]", "[a,b]")
+        self.assertEqual(self.files(), ["[a,b]", "[a,b].mimi", "[x]", "[x].mimi", "x"])
+        self.assertEqual(self.info("./[x].mimi")[0]["samples"], 300)
+        self.fails("encode", "[]", err=r"\./\[\]: No such file or directory")
+
+    def test_outputs_that_are_one(self):
+        for name in ("a.wav", "a.flac", "b.wav"):
+            self.put(name, wav(noise(100)))
+        one = r".*: would be written for more than one input"
+        self.fails("encode", "-f", "a.wav", "./a.flac", code=2, err=one)
+        os.symlink(".", self.path("here"))
+        self.fails("encode", "-f", "a.wav", "here/a.flac", code=2, err=one)
+        self.mimi("encode", "a.wav", "b.wav")
+        os.rename(self.path("b.mimi"), self.path("a.cut.mimi"))
+        self.fails("cut", "-f", "a.mimi", "a.cut.mimi", code=2,
+                   err="a.cut.mimi: would be overwritten by the output of a.mimi")
+
+    def test_a_file_called_minus(self):
+        self.put("a.wav", wav(noise(100)))
+        self.put("-", wav(noise(200)))
+        codes = self.mimi("encode", "-", stdin=self.get("a.wav"), out=None)
+        self.put("a.mimi", codes)
+        self.assertEqual(self.info("a.mimi")[0]["samples"], 100)
+        self.put("-", codes)
+        self.mimi("decode", "-", "-o", "b.wav", stdin=codes)
+        self.mimi("encode", "./-", "-o", "c.mimi", code=1, err=r".*: not a sound file .*\n")
+
     def test_failure_keeps_the_old_output(self):
         self.put("a.wav", wav(np.append(noise(90000), np.nan), encoding="f32"))
         self.put("a.mimi", b"precious")

@@ -95,6 +95,20 @@ class Pipes(CliTest):
             self.assertEqual(fifo.read(), self.get("expected.flac"))
         self.assertEqual((decoder.wait(), decoder.stderr.read()), (0, b""))
 
+    def test_decode_from_a_fifo(self):
+        """Whose writer may be gone by the time that it is read, so that it must be opened once."""
+        self.put("a.wav", wav(noise(5000)))
+        self.mimi("encode", "a.wav")
+        self.mimi("decode", "a.mimi", "-o", "expected.wav")
+        os.mkfifo(self.path("fifo"))
+        decoder = self.start("decode", "fifo", "-o", "b.wav", stdin=subprocess.DEVNULL)
+        with open(self.path("fifo"), "wb") as fifo:
+            fifo.write(self.get("a.mimi"))
+        self.assertEqual((decoder.wait(timeout=60), decoder.stderr.read()), (0, b""))
+        self.assertEqual(self.get("b.wav"), self.get("expected.wav"))
+        self.fails("cat", "fifo", "a.mimi", "-o", "c.mimi", code=2,
+                   err="fifo: cannot be joined: files are read twice")
+
     def test_closed_pipe_ends_quietly(self):
         encoder = self.start("encode", "--raw", "s16", "-")
         encoder.stdout.close()

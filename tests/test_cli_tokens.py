@@ -9,7 +9,7 @@ import unittest
 
 import numpy as np
 
-from cli_support import FLAC, FLAC_SAMPLES, FRAME, RATE, CliTest, noise, wav
+from cli_support import FLAC, FLAC_SAMPLES, FRAME, RATE, CliTest, noise, read_wav, wav
 
 TINY = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
 
@@ -430,6 +430,56 @@ class Seek(TokenTest):
         self.fails("decode", "a.mimi", "--from", "2", "--to", "1", code=2,
                    err="--to is not after --from")
         self.assertEqual(self.files(), ["a.mimi", "in.wav"])
+
+
+class Lengths(TokenTest):
+    """At another rate the source's count decides, where it can be so."""
+
+    def claiming(self, rate, samples):
+        """The codes of 2 s of a source that is said to have so many samples at that rate."""
+        self.encode("a.mimi", noise(2 * RATE))
+        self.mimi("convert", "-f", "a.mimi", "--as", "text", "-o", "a.txt")
+        text = re.sub('"source_rate":[0-9]+', f'"source_rate":{rate}', self.get("a.txt").decode())
+        text = re.sub('"source_samples":[0-9]+', f'"source_samples":{samples}', text)
+        text = text.replace(f'"source_samples":{samples},"model"', '"source_samples":null,"model"')
+        self.put("claim.txt", text.encode())
+        self.mimi("convert", "-f", "claim.txt", "-o", "claim.mimi")
+
+    def length(self, name, rate, *options):
+        self.mimi("decode", "--model", TINY, "-f", "-q", name, "--rate", str(rate), "-o", "x.wav", *options)
+        return len(read_wav(self.get("x.wav"))[1])
+
+    def test_claims_of_the_source(self):
+        for rate, samples, expected in ((44100, 88199, 96000 - 1), (44100, 88190, 96000),
+                                        (24000, 2**53 - 1, 96000), (24000, 0, 96000), (24000, 1, 96000),
+                                        (2**32 - 1, 2**53 - 1, 96000), (1, 2**53 - 1, 96000),
+                                        (1, 2, 96000)):
+            with self.subTest(rate=rate, samples=samples):
+                self.claiming(rate, samples)
+                self.assertEqual(self.length("claim.mimi", 48000), expected)
+
+    def test_a_part_of_little_of_a_slow_source(self):
+        self.encode("slow.mimi", noise(94), rate=94)
+        self.mimi("cut", "slow.mimi", "--to", "0.004", "-o", "part.mimi")
+        self.assertEqual(self.length("part.mimi", 48000, "--resampler", "fast"), 192)
+
+    def test_many_recordings_joined(self):
+        """Each is rounded up to a codec's sample; the whole has what the sources had."""
+        self.encode("a.mimi", noise(3), rate=44100)  # 1.63 samples, which are 2
+        self.mimi("cat", *["a.mimi"] * 200, "-o", "many.mimi")
+        self.assertEqual(self.info("many.mimi")[0]["source_samples"], 600)
+        self.assertEqual(self.length("many.mimi", 44100, "--resampler", "fast"), 600)
+
+    def test_too_many_channels_for_another_rate(self):
+        self.put("many.raw", bytes(2 * 129 * 100))
+        self.fails("encode", "--model", TINY, "--raw", "s16", "--rate", "48000", "--raw-channels", "129",
+                   "--channels", "keep", "many.raw", "-o", "many.mimi",
+                   err="many.raw: of 129 channels the rate cannot be changed, but of at most 128")
+        self.mimi("encode", "--model", TINY, "-q", "--raw", "s16", "--rate", "24000", "--raw-channels",
+                  "129", "--channels", "keep", "many.raw", "-o", "many.mimi")
+        self.fails("decode", "--model", TINY, "many.mimi", "--rate", "48000", "-o", "x.wav",
+                   err="x.wav: of 129 channels the rate cannot be changed, but of at most 128")
+        self.assertNotIn("x.wav", self.files())
 
 
 class Verify(TokenTest):

@@ -75,7 +75,7 @@ WRONG_USAGE = [
     (["cut", "a.mimi", "-l", "65"], r"--levels: '65' is not a number from 1 to 64 .*"),
     (["encode", "a.wav", "--warm-up", "1"], r"--warm-up requires --from .*"),
     (["verify", "d", "--seed", "1"], r"--seed requires --resample .*"),
-    (["cat", "a.mimi", "-"], r"files are read twice: standard input cannot be joined"),
+    (["cat", "a.mimi", "-"], r"standard input: cannot be joined: files are read twice"),
     (["info"], r"IN is required \(see mimi info --help\)"),
 ]
 
