@@ -13,6 +13,7 @@
 #include "core/crc32c.h"
 #include "core/error.h"
 #include "core/model.h"
+#include "core/quote.h"
 #include "kernels/dispatch.h"
 #include "kernels/float_mode.h"
 #include "kernels/low_precision.h"
@@ -63,18 +64,26 @@ std::vector<StoredTensor> store_f32(const TensorSpec& tensor, std::span<const fl
   return {std::move(stored)};
 }
 
+[[noreturn]] void refuse(const std::string& source, const TensorSpec& tensor) {
+  throw Error(source + ": tensor " + quote(tensor.canonical_name()) +
+              " holds values too large to convert");
+}
+
 // `values` become what is stored.
-std::vector<StoredTensor> store_bf16(const TensorSpec& tensor, std::span<float> values) {
+std::vector<StoredTensor> store_bf16(const std::string& source, const TensorSpec& tensor,
+                                     std::span<float> values) {
   StoredTensor stored = {tensor.canonical_name(), "BF16", tensor.shape, {}};
   for (float& x : values) {
     const std::uint16_t half = kernels::bf16_bits(x);
     append(half, stored.data);
     x = std::bit_cast<float>(std::uint32_t{half} << 16);
+    if (!std::isfinite(x)) refuse(source, tensor);
   }
   return {std::move(stored)};
 }
 
-std::vector<StoredTensor> store_int8(const TensorSpec& tensor, std::span<const float> values) {
+std::vector<StoredTensor> store_int8(const std::string& source, const TensorSpec& tensor,
+                                     std::span<const float> values) {
   const ScalePlaces places(tensor);
   std::vector<float> scales(static_cast<std::size_t>(places.columns * places.phases));
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -85,6 +94,7 @@ std::vector<StoredTensor> store_int8(const TensorSpec& tensor, std::span<const f
                                       {tensor.name + "_scale", "F32", places.shape(), {}}};
   for (float& scale : scales) {
     scale = kernels::int8_scale(scale);
+    if (!std::isfinite(127 * scale)) refuse(source, tensor);  // no reader would take that
     append(scale, stored[1].data);
   }
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -105,14 +115,14 @@ Converted convert(const Checkpoint& checkpoint, const TensorSpec& tensor) {
   checkpoint.release(tensor);
   std::vector<StoredTensor> stored;
   if (tensor.dtype == kernels::Dtype::kInt8) {
-    stored = store_int8(tensor, values);
+    stored = store_int8(checkpoint.source(), tensor, values);
     std::uint32_t checksum = 0;
     for (const StoredTensor& s : stored)
       checksum = crc32c(checksum, std::as_bytes(std::span(s.data)));
     return {std::move(stored), checksum};
   }
   if (tensor.dtype == kernels::Dtype::kBf16 || std::ranges::all_of(values, is_bf16)) {
-    stored = store_bf16(tensor, values);
+    stored = store_bf16(checkpoint.source(), tensor, values);
   } else {
     stored = store_f32(tensor, values);
   }

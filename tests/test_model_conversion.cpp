@@ -4,12 +4,15 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <cstring>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "core/codec.h"
 #include "core/config.h"
+#include "core/safetensors.h"
 #include "tests/files.h"
 #include "tests/golden.h"
 #include "tests/npy.h"
@@ -80,6 +83,25 @@ TEST_CASE("a converted model whose weights changed is damaged") {
   write_file(path, changed);
   CHECK(error_of([&] { Model::open(folder.path().string()); }) ==
         path + ": its weights are not those that were written: damaged");
+}
+
+TEST_CASE("what would not be finite when it is read again is not converted") {
+  const std::string folder = (test_models() / "tiny-hf").string();
+  std::string file = read_file(folder + "/model.safetensors");
+  const std::string name = "encoder_transformer.layers.0.mlp.fc1.weight";
+  for (const TensorEntry& entry : parse_safetensors(as_bytes(file), "made")) {
+    if (entry.name != name) continue;
+    const float most = std::numeric_limits<float>::max();
+    const auto place = reinterpret_cast<const char*>(entry.data.data()) - file.data();
+    std::memcpy(file.data() + place, &most, sizeof most);
+  }
+  const Checkpoint checkpoint =
+      Checkpoint::from_memory(as_bytes(file), read_file(folder + "/config.json"), "made");
+  const TempDir converted;
+  for (const Dtype dtype : {Dtype::kBf16, Dtype::kInt8}) {
+    CHECK(error_of([&] { convert_to(converted.path(), checkpoint, dtype); }) ==
+          "made: tensor '" + name + "' holds values too large to convert");
+  }
 }
 
 TEST_CASE("what a converted file lacks is named") {

@@ -85,6 +85,24 @@ inline std::vector<Sample> timeline(std::span<const std::byte> file, int levels)
   return Timeline(file, levels).samples();
 }
 
+// The codes of each frame; of lost ones none.
+inline std::vector<Codes> frames_of(std::span<const std::byte> file) {
+  std::vector<Codes> frames;
+  TokenReader reader(source_of(file));
+  const std::size_t width = reader.header().frame_codes();
+  while (const auto record = reader.next()) {
+    if (const auto* gap = std::get_if<TokenGap>(&*record))
+      frames.resize(frames.size() + gap->frames);
+    const auto* block = std::get_if<TokenBlock>(&*record);
+    if (block == nullptr) continue;
+    for (auto codes = block->codes; !codes.empty(); codes = codes.subspan(width)) {
+      const auto first = codes.first(width);
+      frames.emplace_back(first.begin(), first.end());
+    }
+  }
+  return frames;
+}
+
 inline std::uint64_t sample_count(std::span<const std::byte> file) {
   return read_token_info(source_of(file)).totals.samples;
 }

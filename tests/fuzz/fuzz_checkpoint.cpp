@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -17,8 +18,10 @@
 
 #include "core/checkpoint.h"
 #include "core/codec.h"
+#include "core/config.h"
 #include "core/model_conversion.h"
 #include "tests/files.h"
+#include "tests/fuzz/surroundings.h"
 #include "tests/fuzz/temporary_folder.h"
 
 namespace {
@@ -84,13 +87,11 @@ std::string converted(const std::string& folder) {
 // In Hugging Face's layout, in Kyutai's, and converted.
 const std::vector<Files>& first_files() {
   static const std::vector<Files> files = [] {
-    const char* const folder = std::getenv("MIMI_FUZZ_CHECKPOINTS");
-    if (folder == nullptr) std::abort();
-    const std::string hf = std::string(folder) + "/hf";
+    const std::string hf = checkpoint_folder("hf");
     const std::string config = mimi::test::read_file(hf + "/config.json");
     return std::vector{
         read_files(mimi::test::read_file(hf + "/model.safetensors"), config),
-        read_files(mimi::test::read_file(std::string(folder) + "/kyutai/tokenizer.safetensors"),
+        read_files(mimi::test::read_file(checkpoint_folder("kyutai") + "/tokenizer.safetensors"),
                    ""),
         read_files(converted(hf), config)};
   }();
@@ -234,6 +235,22 @@ void use(const mimi::Model& model) {
   if (sound.size() != 2 * frame) std::abort();
 }
 
+// The checkpoint in the folder may not be convertible, but what is written must be.
+void check_conversion(const TemporaryFolder& folder, const mimi::Model& model) {
+  std::string file;
+  try {
+    file = converted(folder.path());
+  } catch (const mimi::Error&) {
+    return;
+  }
+  const TemporaryFolder made;
+  made.write("model.safetensors", file);
+  made.write("config.json", mimi::config_json(mimi::Checkpoint::open(folder.path()).config()));
+  const mimi::Model again = mimi::Model::open(made.path(), {});
+  if (again.info().fingerprint != model.info().fingerprint) std::abort();
+  use(again);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
@@ -247,11 +264,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   } else {
     folder.write("config.json", files.config.dump());
   }
+  std::optional<mimi::Model> model;
   try {
-    use(mimi::Model::open(folder.path(), {}));
-    converted(folder.path());
+    model = mimi::Model::open(folder.path(), {});
   } catch (const mimi::Error&) {
     return 0;
   }
+  use(*model);
+  if (!files.metadata.contains("mimi.dtype")) check_conversion(folder, *model);
   return 0;
 }

@@ -65,10 +65,10 @@ void check_parts(const Bytes& file, const TokenFileInfo& info, FuzzedDataProvide
   expect(sample_count(first) == at && sample_count(second) == total - at,
          "parts are as long as asked");
   // A lead-in is in both parts.
-  const auto frames_of = [](const Bytes& part) {
+  const auto frame_count = [](const Bytes& part) {
     return std::uint64_t{read_token_info(source_of(part)).totals.frames};
   };
-  if (frames_of(first) + frames_of(second) > 0xFFFFFFFF) return;
+  if (frame_count(first) + frame_count(second) > 0xFFFFFFFF) return;
   const Bytes both = joined(first, second, block_frames);
   expect(sample_count(both) == total, "the parts together are as long as the whole");
   expect(source_samples(both) == source_samples(file), "and as the whole's source");
@@ -76,16 +76,29 @@ void check_parts(const Bytes& file, const TokenFileInfo& info, FuzzedDataProvide
   expect(timeline(both, levels) == timeline(file, levels), "they have the samples of the whole");
 }
 
-void check_repair_of_whole(const Bytes& file, const TokenFileInfo& info) {
+void check_repair_of_whole(const Bytes& file) {
   Bytes saved;
   const TokenRescue report = rescue_tokens(file, sink_to(saved));
-  expect(report.foreign_records == 0 && report.lost.empty(),
+  expect(report.foreign_records == 0 && report.lost.empty() && report.lost_segments == 0 &&
+             report.lost_ends == 0,
          "repair finds nothing in a whole file");
-  expect(read_token_info(source_of(saved)).totals == info.totals, "repair keeps a whole file");
+  expect(saved == file, "repair keeps a whole file");
+}
+
+// Every frame that is there is where it was.
+void check_frames(const Bytes& saved, const std::vector<Codes>& whole) {
+  std::size_t number = 0;
+  for (const Codes& codes : frames_of(saved)) {
+    expect(codes.empty() || (number < whole.size() && codes == whole[number]),
+           "repair leaves each frame in its place");
+    ++number;
+  }
 }
 
 // Of a file without a part of its bytes.
-void check_repair(Bytes file, FuzzedDataProvider& data) {
+void check_repair(Bytes file, const TokenFileInfo& info, FuzzedDataProvider& data) {
+  const bool is_short = info.totals.frames <= kMostTimelineSamples;
+  const std::vector<Codes> whole = is_short ? frames_of(file) : std::vector<Codes>();
   const auto begin = data.ConsumeIntegralInRange<std::size_t>(0, file.size());
   const auto end = data.ConsumeIntegralInRange(begin, file.size());
   file.erase(file.begin() + static_cast<std::ptrdiff_t>(begin),
@@ -100,6 +113,10 @@ void check_repair(Bytes file, FuzzedDataProvider& data) {
   expect(report.foreign_records == 0, "what is left does not contradict itself");
   expect(report.saved_blocks == count(RecordType::kBlock), "every whole block is saved");
   expect(read_token_info(source_of(saved)).totals == report.totals, "the report is right");
+  if (count(RecordType::kTotals) > 0) {
+    expect(report.totals.frames == info.totals.frames, "repair keeps the count of frames");
+  }
+  if (is_short) check_frames(saved, whole);
 }
 
 // What `mimi convert` makes of it.
@@ -109,7 +126,8 @@ void check_table(const Bytes& file, const TokenFileInfo& info) {
     const auto* const first = reinterpret_cast<const std::uint8_t*>(file.data());
     cli::write_mimi(cli::read_mimi({first, file.size()}), sink_to(again));
   } catch (const Error&) {
-    expect(info.totals.lost_frames > 100000, "a table can be made of it");
+    expect(info.totals.lost_frames * info.header.frame_codes() > 1U << 22,
+           "a table can be made of it");
     return;
   }
   const TokenTotals totals = read_token_info(source_of(again)).totals;
@@ -142,9 +160,9 @@ void check(std::span<const std::uint8_t> input) {
   }
   const TokenFileInfo info = read_token_info(source_of(file));
   check_parts(file, info, of_edits, block_frames);
-  check_repair_of_whole(file, info);
+  check_repair_of_whole(file);
   check_table(file, info);
-  check_repair(std::move(file), of_edits);
+  check_repair(std::move(file), info, of_edits);
 }
 
 }  // namespace

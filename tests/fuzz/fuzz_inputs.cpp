@@ -84,11 +84,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::optional<InputOptions> options =
       options_for(text[0], std::string(text + 1, text + size));
   if (!options) return 0;
+  std::optional<mimi::cli::Plan> plan;
   try {
-    const mimi::cli::Plan plan(*options);
-    for (std::uint64_t row = 0; row < plan.rows(); ++row) check_row(plan.row(row));
+    plan.emplace(*options);
   } catch (const mimi::Error&) {
     return 0;
   }
+  for (std::uint64_t row = 0; row < plan->rows(); ++row) check_row(plan->row(row));
   return 0;
 }

@@ -21,7 +21,10 @@ class TemporaryFolder {
 
   std::string write(const char* name, std::string_view text) const {
     const std::string path = path_ / name;
-    std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file << text;
+    file.close();
+    if (!file) std::abort();  // or nothing would be tried any more
     return path;
   }
   void remove(const char* name) const { std::filesystem::remove(path_ / name); }
