@@ -8,7 +8,7 @@
 
 #include "tests/files.h"
 #include "tests/token_samples.h"
-#include "tests/token_timeline.h"
+#include "tests/token_parts.h"
 
 namespace mimi::test {
 namespace {

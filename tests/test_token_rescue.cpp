@@ -242,22 +242,24 @@ TEST_CASE("records of another file are left out") {
   CHECK(rescued.report.foreign_records == 17);
 }
 
-// Numbers that nothing but a checksum vouches for.
+// A file of a header and forged records, numbers that nothing but a checksum vouches for.
+Bytes forged_file(const TokenHeader& header, const std::vector<Bytes>& records) {
+  Bytes file = make_record(RecordType::kHeader, pack_header(header));
+  for (const Bytes& record : records) file.insert(file.end(), record.begin(), record.end());
+  return file;
+}
+Bytes segment(const TokenSegment& values) {
+  return make_record(RecordType::kSegment, pack_segment(values));
+}
+Bytes gap(const TokenGap& values) { return make_record(RecordType::kGap, pack_gap(values)); }
+Bytes end(const TokenSegmentEnd& values) {
+  return make_record(RecordType::kSegmentEnd, pack_segment_end(values));
+}
+
 TEST_CASE("forged records give a whole file or an error") {
   const TokenHeader header = made_up_header();
   const auto forged = [&](const std::vector<Bytes>& records) {
-    Bytes file = make_record(RecordType::kHeader, pack_header(header));
-    for (const Bytes& record : records) file.insert(file.end(), record.begin(), record.end());
-    return codes_of(rescue(file).file).size() / header.frame_codes();
-  };
-  const auto segment = [](const TokenSegment& values) {
-    return make_record(RecordType::kSegment, pack_segment(values));
-  };
-  const auto gap = [](const TokenGap& values) {
-    return make_record(RecordType::kGap, pack_gap(values));
-  };
-  const auto end = [](const TokenSegmentEnd& values) {
-    return make_record(RecordType::kSegmentEnd, pack_segment_end(values));
+    return codes_of(rescue(forged_file(header, records)).file).size() / header.frame_codes();
   };
   const Codes codes = made_up_codes(8, 2048);
   const auto block = [&](TokenBlock values) {
@@ -284,9 +286,7 @@ TEST_CASE("forged records give a whole file or an error") {
   CHECK(forged({make_record(RecordType::kBlock,
                             pack_block(larger, {.frames = 1, .codes = wrong}))}) == 0);
   const auto frames_told = [&](const std::vector<Bytes>& records) {
-    Bytes file = make_record(RecordType::kHeader, pack_header(header));
-    for (const Bytes& record : records) file.insert(file.end(), record.begin(), record.end());
-    return rescue(file).report.totals.frames;
+    return rescue(forged_file(header, records)).report.totals.frames;
   };
   CHECK(frames_told({block({.first_frame = 4294967294})}) == 4294967295);
   CHECK(frames_told({block({.first_frame = 4294967295})}) == 0);
@@ -299,18 +299,7 @@ TEST_CASE("records with the largest numbers are saved or left out") {
   TokenHeader header = made_up_header();
   header.source_rate_hz = 4294967295;
   const auto rescued = [&](const std::vector<Bytes>& records) {
-    Bytes file = make_record(RecordType::kHeader, pack_header(header));
-    for (const Bytes& record : records) file.insert(file.end(), record.begin(), record.end());
-    return rescue(file);
-  };
-  const auto segment = [](const TokenSegment& values) {
-    return make_record(RecordType::kSegment, pack_segment(values));
-  };
-  const auto gap = [](const TokenGap& values) {
-    return make_record(RecordType::kGap, pack_gap(values));
-  };
-  const auto end = [](const TokenSegmentEnd& values) {
-    return make_record(RecordType::kSegmentEnd, pack_segment_end(values));
+    return rescue(forged_file(header, records));
   };
   const std::uint32_t most = 4294967295;
   CHECK(rescued({segment({.number = most}), segment({.number = 0})}).report.foreign_records == 1);

@@ -15,7 +15,7 @@
 #include "core/token_rescue.h"
 #include "tests/fuzz/token_file_maker.h"
 #include "tests/token_samples.h"
-#include "tests/token_timeline.h"
+#include "tests/token_parts.h"
 
 namespace mimi::test {
 namespace {

@@ -20,7 +20,7 @@
 #include "tests/fuzz/surroundings.h"
 #include "tests/fuzz/temporary_folder.h"
 #include "tests/fuzz/token_file_maker.h"
-#include "tests/token_timeline.h"
+#include "tests/token_parts.h"
 
 namespace mimi::test {
 namespace {
