@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "core/error.h"
@@ -121,7 +122,7 @@ TensorValues CanonicalTensors::scaled_values(std::string_view tensor, const Tens
                          ", which are not the scales of I8 " + shape_text(shape));
   }
   // Products of int8 rely on it, and what converts a model does not write it.
-  if (std::ranges::find(entry.data, std::byte{0x80}) != entry.data.end()) {
+  if (!entry.data.empty() && std::memchr(entry.data.data(), 0x80, entry.data.size()) != nullptr) {
     fail(tensor, " holds -128, expected -127 to 127");
   }
   phases = std::max(phases, 1);
