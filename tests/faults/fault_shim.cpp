@@ -40,12 +40,13 @@ enum Call {
   kMapFile,
   kMalloc,
   kOpen,
-  kList,  // opendir() and fdopendir(), with which the listing of a folder begins
+  kList,    // opendir() and fdopendir(), with which the listing of a folder begins
+  kRemove,  // unlink(), unlinkat() and rmdir()
   kCalls
 };
 constexpr std::array<const char*, kCalls> kNames = {"read",   "pread",  "write", "pwrite",
                                                     "fsync",  "rename", "mmap",  "mapfile",
-                                                    "malloc", "open",   "list"};
+                                                    "malloc", "open",   "list",  "remove"};
 enum class Mode { kNone, kFail, kShort, kInterrupt, kStop, kTruncate };
 
 std::array<std::atomic<long>, kCalls> g_counts;
@@ -219,6 +220,24 @@ DIR* fdopendir(int fd) {
   static const auto original = real<DIR* (*)(int)>("fdopendir");
   if (const int error = error_of(next(kList), ENOMEM)) return errno = error, nullptr;
   return original(fd);
+}
+
+int unlink(const char* path) {
+  static const auto original = real<int (*)(const char*)>("unlink");
+  if (const int error = error_of(next(kRemove), EIO)) return errno = error, -1;
+  return original(path);
+}
+
+int unlinkat(int fd, const char* path, int flags) {
+  static const auto original = real<int (*)(int, const char*, int)>("unlinkat");
+  if (const int error = error_of(next(kRemove), EIO)) return errno = error, -1;
+  return original(fd, path, flags);
+}
+
+int rmdir(const char* path) {
+  static const auto original = real<int (*)(const char*)>("rmdir");
+  if (const int error = error_of(next(kRemove), EIO)) return errno = error, -1;
+  return original(path);
 }
 
 void* mmap(void* address, std::size_t size, int protection, int flags, int fd, off_t offset) {
