@@ -3,6 +3,7 @@
 #include <sndfile.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -11,8 +12,10 @@
 #include <vector>
 
 #include "cli/byte_reader.h"
+#include "cli/ogg_pages.h"
 #include "cli/pcm.h"
 #include "cli/temporary_file.h"
+#include "cli/trailing_tags.h"
 #include "cli/wav_header.h"
 #include "core/error.h"
 
@@ -21,6 +24,11 @@ namespace {
 
 // More would make a block of samples grow beyond what a machine has.
 constexpr int kMaxChannels = 256;
+// What may be left unread at a sound file's end: a frame by which a guess is wrong, or padding.
+constexpr std::int64_t kMostFrameBytes = 1536;
+constexpr std::int64_t kMostPaddingBytes = 4096;
+// No file has so many, and twice as many can be counted.
+constexpr std::int64_t kFarthestByte = std::int64_t{1} << 62;
 
 // Raw PCM or the samples of a WAV, as they come out of a file or a pipe.
 class PcmSource : public AudioSource {
@@ -122,9 +130,12 @@ class SndfileSource : public AudioSource {
     }
     rate_hz_ = info.samplerate;
     channels_ = info.channels;
+    told_frames_ = info.frames;
+    type_ = info.format & SF_FORMAT_TYPEMASK;
     // The length of an MPEG file is a guess, and that of a stream may be unknown.
-    const bool is_mpeg = (info.format & SF_FORMAT_TYPEMASK) == SF_FORMAT_MPEG;
-    if (!is_mpeg && info.frames < SF_COUNT_MAX) frames_ = info.frames;
+    if (type_ != SF_FORMAT_MPEG && info.frames < SF_COUNT_MAX) length_ = info.frames;
+    frames_ = length_;
+    if (type_ == SF_FORMAT_OGG) check_one_recording();
     seeks_exactly_ = frames_ && info.seekable != 0 && is_lossless(info.format);
   }
 
@@ -161,7 +172,11 @@ class SndfileSource : public AudioSource {
   }
 
   std::size_t read_frames(std::span<float> interleaved) override {
-    const auto capacity = static_cast<sf_count_t>(interleaved.size()) / channels_;
+    // Asked for more, libsndfile reads further than it tells, and what is left is not known. One
+    // more makes the decoder of FLAC look at what follows.
+    const sf_count_t told = told_frames_ - frames_given_ + (type_ == SF_FORMAT_FLAC ? 1 : 0);
+    const sf_count_t capacity = std::min(static_cast<sf_count_t>(interleaved.size()) / channels_,
+                                         std::max<sf_count_t>(1, told));
     const sf_count_t count = sf_readf_float(file_.get(), interleaved.data(), capacity);
     check();
     if (sf_error(file_.get()) != SF_ERR_NO_ERROR) {
@@ -169,14 +184,47 @@ class SndfileSource : public AudioSource {
                   " samples: " + message(sf_strerror(file_.get())));
     }
     if (count <= 0) {
-      if (frames_ && frames_given_ < *frames_) {
-        throw Error(name_ + ": cut short: " + std::to_string(frames_given_) + " of its " +
-                    std::to_string(*frames_) + " samples are there");
-      }
+      check_end();
       return 0;
     }
     frames_given_ += count;
     return static_cast<std::size_t>(count);
+  }
+
+  // Throws where there is more than one recording.
+  void check_one_recording() {
+    const std::int64_t place = reader_->position();
+    const std::optional<std::int64_t> second = second_ogg_recording(*reader_);
+    reader_->seek(place);
+    if (second) {
+      throw Error(name_ + ": holds several recordings, one after the other, the second from byte " +
+                  std::to_string(*second) + " on; split it first");
+    }
+  }
+
+  // libsndfile stops where a guess or a header says, though the sound may go on.
+  void check_end() {
+    if (length_ && frames_given_ < *length_) {
+      throw Error(name_ + ": cut short: " + std::to_string(frames_given_) + " of its " +
+                  std::to_string(*length_) + " samples are there");
+    }
+    if (type_ != SF_FORMAT_MPEG && type_ != SF_FORMAT_FLAC) return;
+    const std::int64_t place = reader_->position();
+    const std::int64_t left = end_before_tags(*reader_) - place;
+    reader_->seek(place);
+    if (left > (is_before_mpeg() ? kMostFrameBytes : kMostPaddingBytes)) {
+      throw Error(name_ + ": goes on for " + std::to_string(left) +
+                  " bytes where libsndfile takes it to end (byte " + std::to_string(place) +
+                  "); convert it to WAV or FLAC first");
+    }
+  }
+
+  // Whether a frame of MPEG, or the tag at the beginning of another file of it, comes next.
+  bool is_before_mpeg() {
+    std::array<std::uint8_t, 3> next{};
+    reader_->seek(reader_->position() - static_cast<std::int64_t>(reader_->read_fully(next)));
+    return (next[0] == 0xFF && next[1] >= 0xE0) ||
+           (next[0] == 'I' && next[1] == 'D' && next[2] == '3');
   }
 
   // Some of libsndfile's messages end with a full stop or a new line, some begin with what is said
@@ -202,6 +250,8 @@ class SndfileSource : public AudioSource {
   static sf_count_t tell(void* self) { return bytes(self).position(); }
   static sf_count_t seek(sf_count_t offset, int whence, void* self) {
     const sf_count_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? tell(self) : length(self);
+    // By what a file says, it may be anywhere.
+    if (offset < -from || offset > kFarthestByte - from) return -1;
     return guarded(self, [&] {
       bytes(self).seek(from + offset);
       return from + offset;
@@ -230,6 +280,9 @@ class SndfileSource : public AudioSource {
   std::unique_ptr<ByteReader> reader_;
   std::unique_ptr<SNDFILE, Close> file_;
   std::exception_ptr failure_;
+  int type_ = 0;                        // SF_FORMAT_FLAC and others
+  sf_count_t told_frames_ = 0;          // by libsndfile, a guess or not
+  std::optional<std::int64_t> length_;  // where it is none
   bool seeks_exactly_ = false;
   std::int64_t frames_given_ = 0;
 };

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Sound in and out of the command line: formats, rates, channels, exact lengths."""
+import ctypes
 import os
 import struct
 import subprocess
@@ -11,10 +12,49 @@ from cli_support import (FLAC, FLAC_SAMPLES, FORMATS, FRAME, MIMI, RATE, CliTest
                          read_wav, wav)
 
 SIZE_UNKNOWN = (0, 0xFFFFFFFF)
+VORBIS, OPUS = 0x200060, 0x200064  # libsndfile's numbers of formats
 
 
 def chunk(name, data):
     return name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
+
+
+def mp3(samples, rate, kbps=None, tag=True):
+    """By LAME: at a constant rate of bits, or of a constant quality; `tag` tells the length."""
+    lame = ctypes.CDLL("libmp3lame.so.0")
+    lame.lame_init.restype = ctypes.c_void_p
+    lame.lame_get_lametag_frame.restype = ctypes.c_size_t
+    state = ctypes.c_void_p(lame.lame_init())
+    constant = [("brate", kbps), ("disable_reservoir", 1)] if kbps else [("VBR", 4), ("VBR_q", 4)]
+    for name, value in [("in_samplerate", rate), ("out_samplerate", rate), ("num_channels", 1),
+                        ("mode", 3), ("bWriteVbrTag", int(tag)), *constant]:
+        getattr(lame, f"lame_set_{name}")(state, value)
+    assert lame.lame_init_params(state) >= 0
+    buffer = ctypes.create_string_buffer(2 * len(samples) + 10000)
+    size = lame.lame_encode_buffer(state, pcm(samples, "s16"), None, len(samples), buffer,
+                                   len(buffer))
+    assert size >= 0
+    data = buffer.raw[:size]
+    size = lame.lame_encode_flush(state, buffer, len(buffer))
+    data += buffer.raw[:size]
+    size = lame.lame_get_lametag_frame(state, buffer, len(buffer)) if tag else 0
+    lame.lame_close(state)
+    return buffer.raw[:size] + data[size:]
+
+
+def by_libsndfile(path, form, samples, rate=RATE):
+    class Info(ctypes.Structure):
+        _fields_ = [("frames", ctypes.c_int64)] + [
+            (name, ctypes.c_int) for name in ("rate", "channels", "form", "sections", "seekable")]
+    sndfile = ctypes.CDLL("libsndfile.so.1")
+    sndfile.sf_open.restype = ctypes.c_void_p
+    sndfile.sf_write_double.restype = ctypes.c_int64
+    info = Info(0, rate, 1, form, 0, 0)
+    file = ctypes.c_void_p(sndfile.sf_open(path.encode(), 0x20, ctypes.byref(info)))
+    values = np.ascontiguousarray(samples, dtype=np.float64)
+    written = sndfile.sf_write_double(file, values.ctypes.data_as(ctypes.c_void_p),
+                                      ctypes.c_int64(len(values)))
+    assert (written, sndfile.sf_close(file)) == (len(values), 0)
 
 
 class Reading(CliTest):
@@ -170,6 +210,81 @@ class Reading(CliTest):
         """Without it nothing differs but the time."""
         symbols = subprocess.check_output(["nm", "--dynamic", "--defined-only", MIMI], text=True)
         self.assertRegex(symbols, r" T opus_custom_mode_create\n")
+
+
+class Whole(CliTest):
+    """Nothing of a sound file is left out in silence."""
+    WARNING = r"(Warning: Xing stream size off .+\n)?"  # of mpg123, where not all is sound
+    ENDS_EARLY = r"goes on for \d+ bytes where libsndfile takes it to end \(byte \d+\); convert .+"
+
+    def length(self, data):
+        """As a file and through a pipe."""
+        self.put("in", data)
+        self.mimi("encode", "-f", "-l", "1", "in", "-o", "file.mimi", err=self.WARNING)
+        self.mimi("encode", "-f", "-l", "1", "-", "-o", "pipe.mimi", stdin=data, err=self.WARNING)
+        samples, again = [info["source_samples"] for info in self.info("file.mimi", "pipe.mimi")]
+        self.assertEqual(samples, again)
+        return samples
+
+    def refused(self, data, err):
+        self.put("in", data)
+        self.mimi("encode", "in", "-o", "out", code=1, err=f"{self.WARNING}mimi: in: {err}\n")
+        self.mimi("encode", "-", "-o", "out", code=1, stdin=data,
+                  err=f"{self.WARNING}mimi: standard input: {err}\n")
+        self.assertNotIn("out", self.files())
+
+    def test_mp3(self):
+        for rate, kbps in ((16000, (64, 160)), (22050, (64,)), (44100, (64, 320)), (48000, (128,))):
+            for seconds in (1, 4):
+                sound = noise(rate * seconds)
+                for bits in (*kbps, None):
+                    with self.subTest(rate=rate, bits=bits, seconds=seconds):
+                        self.assertEqual(self.length(mp3(sound, rate, bits)), rate * seconds)
+                    if bits:  # what is encoded is padded to whole frames
+                        found = self.length(mp3(sound, rate, bits, tag=False)) - rate * seconds
+                        self.assertTrue(0 <= found <= 3 * 1152, found)
+
+    def test_mp3_that_is_longer_than_guessed(self):
+        """Without a tag, libsndfile takes all frames to be as large as the first."""
+        joined = [mp3(noise(44100), 44100, kbps, tag=False) for kbps in (320, 32, 32, 32)]
+        self.refused(b"".join(joined), self.ENDS_EARLY)
+        whole = mp3(noise(16000), 16000, 64)
+        for between in (b"", b"ID3\4\0\0\0\0\1\0" + b"x" * 128):
+            self.refused(whole + between + whole, self.ENDS_EARLY)
+        for rate in (16000, 44100):
+            for seconds in (1, 5):
+                self.refused(mp3(noise(rate * seconds), rate, tag=False), self.ENDS_EARLY)
+
+    def test_tags_behind_the_sound(self):
+        def ape(flags):  # its header, or its footer
+            return struct.pack("<8sIIIIQ", b"APETAGEX", 2000, 20032, 1, flags, 0)
+        tags = (b"TAG" + b"x" * 125,
+                ape(0xA0000000) + b"x" * 20000 + ape(0x80000000),
+                b"LYRICSBEGIN" + b"x" * 9000 + b"009011LYRICS200",
+                b"ID3\4\0\x10\0\0\x40\0" + b"x" * 8192 + b"3DI\4\0\x10\0\0\x40\0")
+        sound = mp3(noise(44100), 44100, 64)
+        for behind in (*tags, b"".join(tags[::-1]), bytes(4096)):
+            self.assertEqual(self.length(sound + behind), 44100)
+        for behind in (b"x" * 5000, b"LYRICSBEGIN" + b"x" * 9000 + b"00901xLYRICS200"):
+            self.refused(sound + behind, self.ENDS_EARLY)
+
+    def test_flac_that_tells_too_few_samples(self):
+        with open(FLAC, "rb") as file:
+            flac = bytearray(file.read())
+        self.assertEqual(struct.unpack(">I", flac[22:26])[0], FLAC_SAMPLES)
+        flac[22:26] = struct.pack(">I", 40960)
+        self.refused(bytes(flac), self.ENDS_EARLY)
+
+    def test_ogg_of_several_recordings(self):
+        for form in (VORBIS, OPUS):
+            ogg = []
+            for name, samples in (("a.ogg", 24000), ("b.ogg", 48000)):
+                by_libsndfile(self.path(name), form, noise(samples))
+                ogg.append(self.get(name))
+                self.assertEqual(self.length(ogg[-1]), samples)
+            for junk in (b"", b"OggX" * 3000):
+                self.refused(ogg[0] + junk + ogg[1], "holds several recordings, one after the other, "
+                             f"the second from byte {len(ogg[0] + junk)} on; split it first")
 
 
 class Writing(CliTest):

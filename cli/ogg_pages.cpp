@@ -1,0 +1,71 @@
+#include "cli/ogg_pages.h"
+
+#include <algorithm>
+#include <numeric>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace mimi::cli {
+namespace {
+
+constexpr std::string_view kMagic = "OggS";
+constexpr std::size_t kFixedHeaderBytes = 27;
+constexpr std::size_t kMostHeaderBytes = kFixedHeaderBytes + 255;
+constexpr std::size_t kFlagsAt = 5;
+constexpr std::uint8_t kBeginsStream = 2;
+constexpr std::size_t kBlockBytes = 4096;
+
+class Pages {
+ public:
+  explicit Pages(ByteReader& reader) : reader_(reader) {}
+
+  // The bytes from `place` on, of a whole page header at least, but for the end of the file.
+  std::span<const std::uint8_t> at(std::int64_t place) {
+    const std::int64_t end = begin_ + static_cast<std::int64_t>(block_.size());
+    if (place < begin_ || place + static_cast<std::int64_t>(kMostHeaderBytes) > end) {
+      reader_.seek(place);
+      begin_ = place;
+      block_.resize(kBlockBytes);
+      block_.resize(reader_.read_fully(block_));
+    }
+    return std::span(block_).subspan(static_cast<std::size_t>(place - begin_));
+  }
+
+ private:
+  ByteReader& reader_;
+  std::vector<std::uint8_t> block_;
+  std::int64_t begin_ = 0;
+};
+
+// A page's header and body, or what must be passed over to the next page that is in sight.
+std::size_t page_bytes(std::span<const std::uint8_t> seen, std::size_t magic_at) {
+  if (magic_at > 0) return std::min(magic_at, seen.size() - kMagic.size() + 1);
+  const auto segments = seen.subspan(kFixedHeaderBytes);
+  const std::size_t count = std::min<std::size_t>(seen[kFixedHeaderBytes - 1], segments.size());
+  return kFixedHeaderBytes + std::accumulate(segments.begin(),
+                                             segments.begin() + static_cast<std::ptrdiff_t>(count),
+                                             count);
+}
+
+}  // namespace
+
+std::optional<std::int64_t> second_ogg_recording(ByteReader& reader) {
+  Pages pages(reader);
+  bool has_begun = false;  // all streams that one recording is made of begin before their sound
+  std::int64_t place = 0;
+  while (true) {
+    const std::span<const std::uint8_t> seen = pages.at(place);
+    if (seen.size() < kFixedHeaderBytes) return std::nullopt;
+    const auto magic = std::search(seen.begin(), seen.end(), kMagic.begin(), kMagic.end());
+    if (magic == seen.begin()) {
+      const bool begins = (seen[kFlagsAt] & kBeginsStream) != 0;
+      if (begins && has_begun) return place;
+      has_begun = has_begun || !begins;
+    }
+    place +=
+        static_cast<std::int64_t>(page_bytes(seen, static_cast<std::size_t>(magic - seen.begin())));
+  }
+}
+
+}  // namespace mimi::cli

@@ -1,0 +1,75 @@
+#include "cli/trailing_tags.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <string>
+#include <string_view>
+
+namespace mimi::cli {
+namespace {
+
+constexpr std::int64_t kId3v1Bytes = 128;
+constexpr std::size_t kApeFooterBytes = 32;
+constexpr std::size_t kId3v2FooterBytes = 10;
+constexpr std::string_view kLyricsEnd = "LYRICS200";
+constexpr std::size_t kLyricsDigits = 6;
+
+std::int64_t byte(char c) { return static_cast<unsigned char>(c); }
+
+// `footer` says how much stands before it, and whether a header as long as itself does.
+std::int64_t ape_bytes(std::string_view footer) {
+  std::int64_t bytes = 0;
+  for (std::size_t i = 4; i-- > 0;) bytes = bytes << 8 | byte(footer[12 + i]);
+  const bool has_header = (byte(footer[23]) & 0x80) != 0;
+  return bytes + (has_header ? static_cast<std::int64_t>(kApeFooterBytes) : 0);
+}
+
+std::int64_t id3v2_bytes(std::string_view footer) {
+  std::int64_t bytes = 0;
+  for (const char c : footer.substr(6)) bytes = bytes << 7 | (byte(c) & 0x7f);
+  return bytes + 2 * static_cast<std::int64_t>(kId3v2FooterBytes);
+}
+
+std::int64_t lyrics_bytes(std::string_view digits) {
+  std::int64_t bytes = 0;
+  for (const char c : digits) {
+    if (std::isdigit(static_cast<unsigned char>(c)) == 0) return 0;
+    bytes = 10 * bytes + (c - '0');
+  }
+  return bytes + static_cast<std::int64_t>(kLyricsDigits + kLyricsEnd.size());
+}
+
+// Of the tag whose last bytes `end` are; 0: none.
+std::int64_t tag_bytes(std::string_view end) {
+  if (end.size() == kId3v1Bytes && end.starts_with("TAG")) return kId3v1Bytes;
+  const auto last = [&](std::size_t count) {
+    return end.substr(end.size() - std::min(count, end.size()));
+  };
+  const std::string_view ape = last(kApeFooterBytes);
+  if (ape.size() == kApeFooterBytes && ape.starts_with("APETAGEX")) return ape_bytes(ape);
+  const std::string_view id3 = last(kId3v2FooterBytes);
+  if (id3.size() == kId3v2FooterBytes && id3.starts_with("3DI")) return id3v2_bytes(id3);
+  const std::string_view lyrics = last(kLyricsDigits + kLyricsEnd.size());
+  if (lyrics.ends_with(kLyricsEnd)) return lyrics_bytes(lyrics.substr(0, kLyricsDigits));
+  return 0;
+}
+
+}  // namespace
+
+std::int64_t end_before_tags(ByteReader& reader) {
+  std::int64_t end = *reader.size(), bytes = 0;
+  do {
+    std::array<std::uint8_t, kId3v1Bytes> buffer;
+    const std::int64_t begin = std::max<std::int64_t>(0, end - kId3v1Bytes);
+    reader.seek(begin);
+    const std::size_t count =
+        reader.read_fully(std::span(buffer).first(static_cast<std::size_t>(end - begin)));
+    bytes =
+        tag_bytes(std::string(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count)));
+    end -= std::min(bytes, end);
+  } while (bytes > 0);
+  return end;
+}
+
+}  // namespace mimi::cli
