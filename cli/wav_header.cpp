@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/quote.h"
 
 namespace mimi::cli {
 namespace {
@@ -15,9 +16,16 @@ constexpr int kFormatPcm = 1;
 constexpr int kFormatFloat = 3;
 constexpr int kFormatExtensible = 0xFFFE;
 constexpr std::uint32_t kUnknownSize = 0xFFFFFFFF;
+// What sox (in whole frames) and arecord write before they know how much will follow.
+constexpr std::uint64_t kSoxStreamBytes = 0x7FFFF000;
+constexpr std::uint64_t kArecordStreamBytes = 0x80000000;
+// 32 bits lose multiples of 4 GiB, and a RIFF chunk's size leaves out 8 bytes.
+constexpr std::int64_t kLeastWrappedBytes = (std::int64_t{1} << 32) - 8;
 constexpr std::int64_t kMostRiffBytes = 0xFFFFFFFF - 64;  // with room for the header
 // Chunks before 'fmt ' are kept in memory, in case the file must be handed on from its first byte.
 constexpr std::size_t kSeenLimit = 1 << 20;
+// Real files have a few; what is none can look like any number of them.
+constexpr int kMostChunks = 1 << 16;
 // Bytes 2 to 15 of the GUIDs that stand for the plain format tags.
 constexpr std::array<std::uint8_t, 14> kPlainGuidTail = {0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x80,
                                                          0x00, 0x00, 0xAA, 0x00, 0x38, 0x9B, 0x71};
@@ -75,6 +83,8 @@ class Prober {
       fail(has_format_ ? "ends before the 'data' chunk" : "ends before the 'fmt ' chunk");
     }
     const std::string id = text(std::span(start).first(4));
+    if (id == std::string(4, '\0')) fail("no chunk where one should begin");
+    if (++chunks_ > kMostChunks) fail("more than " + std::to_string(kMostChunks) + " chunks");
     const auto size = static_cast<std::uint32_t>(little_endian(std::span(start).subspan(4)));
     if (id == "data") {
       begin_data(size);
@@ -83,16 +93,17 @@ class Prober {
     } else if (id == "ds64" && is_rf64_) {
       read_long_sizes(size);
     } else {
-      pass(size, id);
+      pass(size, size % 2, id);
     }
   }
 
   void read_format(std::uint32_t size) {
+    if (has_format_) fail("a second 'fmt ' chunk");
     std::array<std::uint8_t, 40> bytes{};
     const auto used = std::min<std::size_t>(size, bytes.size());
     if (size < 16) fail("'fmt ' chunk of " + std::to_string(size) + " bytes, expected at least 16");
     if (!take(std::span(bytes).first(used))) fail("ends within the 'fmt ' chunk");
-    pass(size - static_cast<std::uint32_t>(used), "fmt ");
+    pass(size - used, size % 2, "fmt ");
     const auto field = [&bytes](std::size_t offset, std::size_t width) {
       return static_cast<int>(little_endian(std::span(bytes).subspan(offset, width)));
     };
@@ -125,7 +136,7 @@ class Prober {
     if (size < bytes.size() || !take(bytes)) fail("ends within the 'ds64' chunk");
     riff_bytes_ = little_endian(std::span(bytes).first(8));
     long_data_bytes_ = little_endian(std::span(bytes).subspan(8));
-    pass(size - static_cast<std::uint32_t>(bytes.size()), "ds64");
+    pass(size - bytes.size(), size % 2, "ds64");
   }
 
   void begin_data(std::uint32_t size) {
@@ -136,7 +147,8 @@ class Prober {
     const std::optional<std::int64_t> total = reader_.size();
     // Of a regular file whose whole size is known, no samples are no samples.
     const bool is_empty = bytes == 0 && total && riff_bytes_ != 0 && riff_bytes_ != kUnknownSize;
-    const bool unknown = (bytes == 0 && !is_empty) || bytes == kUnknownSize || bytes > INT64_MAX;
+    const bool unknown = (bytes == 0 && !is_empty) || bytes == kUnknownSize || bytes > INT64_MAX ||
+                         is_size_of_a_stream(bytes);
     const std::int64_t there = total ? *total - reader_.position() : 0;
     if (unknown) {
       if (total) header_.data_bytes = there;
@@ -147,6 +159,21 @@ class Prober {
       fail("cut short: 'data' chunk of " + std::to_string(bytes) + " bytes, the file has " +
            std::to_string(there) + " of them");
     }
+    if (total && !is_rf64_) check_not_wrapped(there - *header_.data_bytes);
+  }
+
+  // Some writers count beyond 4 GiB from 0 again, and most of the sound would be left out.
+  void check_not_wrapped(std::int64_t bytes_behind) const {
+    if (bytes_behind < kLeastWrappedBytes) return;
+    fail("the file goes on for " + std::to_string(bytes_behind) +
+         " bytes behind the 'data' chunk, whose size does not hold what is beyond 4 GiB");
+  }
+
+  bool is_size_of_a_stream(std::uint64_t bytes) const {
+    if (reader_.is_regular() || is_rf64_ || is_compressed()) return false;
+    const auto frame_bytes =
+        static_cast<std::uint64_t>(header_.channels * bytes_per_sample(*header_.encoding));
+    return bytes == kArecordStreamBytes || bytes == kSoxStreamBytes / frame_bytes * frame_bytes;
   }
 
   void check_riff_size(std::uint64_t size) {
@@ -159,17 +186,25 @@ class Prober {
     }
   }
 
-  // Passes over the rest of a chunk.
-  void pass(std::uint32_t size, const std::string& id) {
-    const std::int64_t padded = std::int64_t{size} + size % 2;
+  // Passes over the rest of a chunk, and over its padding, which may be missing at the very end.
+  void pass(std::size_t size, std::size_t padding, const std::string& id) {
     if (has_format_) {
-      if (reader_.skip(padded) < size) fail("ends within the '" + id + "' chunk");
+      if (pass_unseen(static_cast<std::int64_t>(size + padding)) < static_cast<std::int64_t>(size))
+        fail("ends within the " + quote(id) + " chunk");
       return;
     }
-    const auto count = static_cast<std::size_t>(padded);
+    const std::size_t count = size + padding;
     if (seen_.size() + count > kSeenLimit) fail("no 'fmt ' chunk in the first 1 MiB");
     std::vector<std::uint8_t> passed(count);
-    if (!take(passed)) fail("ends within the '" + id + "' chunk");
+    if (!take(passed)) fail("ends within the " + quote(id) + " chunk");
+  }
+
+  // Returns how many there were.
+  std::int64_t pass_unseen(std::int64_t count) {
+    if (!reader_.is_regular()) return reader_.skip(count);
+    const std::int64_t there = std::max<std::int64_t>(0, *reader_.size() - reader_.position());
+    reader_.seek(reader_.position() + std::min(count, there));
+    return std::min(count, there);
   }
 
   bool is_compressed() const { return has_format_ && !header_.encoding; }
@@ -191,6 +226,7 @@ class Prober {
   bool is_rf64_ = false;
   bool has_format_ = false;
   bool found_data_ = false;
+  int chunks_ = 0;
 };
 
 }  // namespace

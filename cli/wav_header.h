@@ -29,7 +29,8 @@ struct WavProbe {
 
 // Reads as far as the samples. Throws mimi::Error when the header is damaged, or names a size that
 // reaches beyond the end of a regular file. A size of 0xFFFFFFFF stands for "unknown", as does 0,
-// but not in a regular file that tells its whole size.
+// but not in a regular file that tells its whole size; in a pipe, so do the sizes that sox and
+// arecord write before they know.
 WavProbe probe_wav(ByteReader& reader);
 
 // RIFF's sizes have 32 bits, RF64's 64 (EBU Tech 3306).

@@ -12,6 +12,7 @@ from cli_support import (FLAC, FLAC_SAMPLES, FORMATS, FRAME, MIMI, RATE, CliTest
                          read_wav, wav)
 
 SIZE_UNKNOWN = (0, 0xFFFFFFFF)
+SOX_SIZE, ARECORD_SIZE = 0x7FFFF000, 0x80000000  # of what has no end yet
 VORBIS, OPUS = 0x200060, 0x200064  # libsndfile's numbers of formats
 
 
@@ -108,6 +109,23 @@ class Reading(CliTest):
         self.wrong(b"RF64" + whole[4:12] + chunk(b"ds64", sizes[:12]) + whole[12:],
                    r"WAV header: ends within the 'ds64' chunk \(byte 20\)")
 
+    def test_wav_of_a_stream(self):
+        """Through a pipe, the size that stands for one that is not known yet."""
+        for encoding, size in (("s16", SOX_SIZE), ("s24", SOX_SIZE // 3 * 3), ("s24", ARECORD_SIZE)):
+            data = wav(self.sound, encoding=encoding, data_size=size, riff_size=size + 36)
+            self.mimi("encode", "-", "-f", "-o", "pipe.mimi", stdin=data)
+            self.assertEqual(self.codes("pipe.mimi"), self.expected)
+        self.fails("encode", "-", "-o", "out", stdin=wav(self.sound, data_size=0x7FFFF002),
+                   err="standard input: WAV file cut short: .+")
+
+    def test_wav_whose_size_wrapped(self):
+        """Some writers count beyond 4 GiB from 0 again."""
+        for size in (10000, 0):
+            self.put("in", wav(self.sound, data_size=size, riff_size=36 + size))
+            os.truncate(self.path("in"), 44 + 2**32 + size)
+            self.fails("encode", "in", "-o", "out", err="in: WAV header: the file goes on for "
+                       rf"4294967296 bytes behind the 'data' chunk, .+ \(byte 44\)")
+
     def test_wav_without_samples(self):
         """What stands behind them is not taken for samples."""
         for behind in (b"", chunk(b"LIST", b"INFO" * 100)):
@@ -144,6 +162,26 @@ class Reading(CliTest):
         self.wrong(bytes(form), r"WAV header: no channels \(byte 36\)")
         no_data = b"RIFF" + struct.pack("<I", 28) + whole[8:36]
         self.wrong(no_data, r"WAV header: ends before the 'data' chunk .*")
+
+    def test_wav_of_odd_chunks(self):
+        """Padding stands behind every chunk of an odd size."""
+        whole = wav(self.sound)
+        form, data = whole[20:36], whole[36:]
+        self.same(whole[:4] + b"\0" * 4 + b"WAVE" + chunk(b"fmt ", form + b"\0") + data)
+
+    def test_wav_of_strange_chunks(self):
+        start = b"RIFF\0\0\0\0WAVE"
+        form, data = chunk(b"fmt ", wav([])[20:36]), wav(self.sound)[36:]
+        adpcm = struct.pack("<HHIIHHHH", 17, 1, RATE, RATE // 2, 256, 4, 2, 505)
+        self.wrong(start + form + chunk(b"fmt ", adpcm) + data,
+                   r"WAV header: a second 'fmt ' chunk \(byte 44\)")
+        for before, byte, last in ((b"", 20, 524308), (form, 44, 524324)):
+            self.wrong(start + before + b"\0" * 5000,
+                       rf"WAV header: no chunk where one should begin \(byte {byte}\)")
+            self.wrong(start + before + b"a\0\x1bb" + struct.pack("<I", 5000),
+                       r"WAV header: ends within the 'a\\x00\\x1bb' chunk \(byte .+\)")
+            self.wrong(start + before + chunk(b"LIST", b"") * 65537 + form + data,
+                       rf"WAV header: more than 65536 chunks \(byte {last}\)")
 
     def test_not_finite(self):
         for bad, word in ((np.nan, "not a number"), (np.inf, "infinite"), (-np.inf, "infinite")):
