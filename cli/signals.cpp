@@ -12,6 +12,7 @@
 #include <exception>
 #include <new>
 #include <string_view>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/printable.h"
@@ -21,9 +22,11 @@
 namespace mimi::cli {
 namespace {
 
-constexpr std::array kEndingSignals = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGXCPU};
-// What a library's mistake, or a failed assertion, ends in.
-constexpr std::array kCrashes = {SIGSEGV, SIGABRT, SIGFPE, SIGILL};
+constexpr std::array kEndingSignals = {SIGINT,  SIGTERM, SIGHUP,  SIGPIPE,  SIGQUIT,
+                                       SIGXCPU, SIGUSR1, SIGUSR2, SIGALRM,  SIGVTALRM,
+                                       SIGPROF, SIGIO,   SIGPWR,  SIGSTKFLT};
+// What a library's mistake, a failed assertion, or a call that a sandbox forbids ends in.
+constexpr std::array kCrashes = {SIGSEGV, SIGABRT, SIGFPE, SIGILL, SIGSYS, SIGTRAP};
 
 pthread_t g_main_thread;
 // Where an unfinished file's path is, so that a handler need not touch the heap.
@@ -76,9 +79,10 @@ extern "C" void end_by_crash(int signal) {
 
 // On whichever thread read beyond the end. There is nothing to return to.
 extern "C" void end_by_bus_error(int signal, siginfo_t* info, void*) {
-  const char* const file = mapped_file_at(info->si_addr);
+  const bool was_sent = info->si_code <= 0;  // and has no address
+  const char* const file = was_sent ? nullptr : mapped_file_at(info->si_addr);
   if (file == nullptr) {
-    std::signal(signal, SIG_DFL);  // takes effect when this handler returns
+    end_by_crash(signal);
     return;
   }
   remove_unfinished();
@@ -113,19 +117,25 @@ bool is_handled_by(int signal, void (*handler)(int)) {
   return action.sa_handler == handler;
 }
 
+// Though whoever started the program ignored them: SIGPIPE must end it, as a pipeline expects.
+bool is_ended_by_all(int signal) {
+  return signal == SIGTERM || signal == SIGPIPE || signal == SIGXCPU;
+}
+
 }  // namespace
 
 void install_signal_handlers() {
   g_main_thread = pthread_self();
+  std::vector<int> ending(kEndingSignals.begin(), kEndingSignals.end());
+  for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) ending.push_back(signal);
   struct sigaction action {};
   action.sa_handler = end_by_signal;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
-  for (const int signal : kEndingSignals) sigaddset(&action.sa_mask, signal);
-  for (const int signal : kEndingSignals) {
-    // nohup and a shell's background jobs ignore these three on purpose.
-    const bool inherited = (signal == SIGINT || signal == SIGHUP || signal == SIGQUIT) &&
-                           is_handled_by(signal, SIG_IGN);
+  for (const int signal : ending) sigaddset(&action.sa_mask, signal);
+  for (const int signal : ending) {
+    // Ignored on purpose, by nohup or a shell's background jobs, or a profiler's own.
+    const bool inherited = !is_ended_by_all(signal) && !is_handled_by(signal, SIG_DFL);
     if (!inherited) sigaction(signal, &action, nullptr);
   }
   action.sa_handler = end_by_crash;

@@ -6,8 +6,8 @@
 
 namespace mimi::cli {
 
-// SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT and SIGXCPU remove unfinished files and then end the
-// process as they would have. SIGBUS in a mapped file, which was cut short while it was read, is
+// Every signal that ends a process, but SIGKILL, removes unfinished files and then ends it as it
+// would have. SIGBUS in a mapped file, which was cut short while it was read, is
 // told in a line and ends the process with exit code 1. To be called once, by the main thread,
 // before any other thread is started.
 void install_signal_handlers();

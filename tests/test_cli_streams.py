@@ -209,12 +209,28 @@ class Failures(CliTest):
                     self.assertEqual(self.files(), ["a.mimi"])
         self.assertEqual(self.get("a.mimi"), b"precious")
 
+    def test_signals_that_others_send(self):
+        """Every other one that ends a program, and those of crashes too."""
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF,
+                       signal.SIGIO, signal.SIGPWR, signal.SIGSTKFLT, signal.SIGSYS, signal.SIGTRAP,
+                       signal.SIGBUS, signal.SIGRTMIN, signal.SIGRTMIN + 7, signal.SIGRTMAX):
+            with self.subTest(number=number):
+                encoder = self.start("encode", "--raw", "s16", "-", "-o", "a.mimi",
+                                     preexec_fn=self.without_core)
+                while not self.files():
+                    self.assertIsNone(encoder.poll())
+                encoder.send_signal(number)
+                self.assertEqual((encoder.wait(10), encoder.stderr.read()), (-number, b""))
+                self.assertEqual(self.files(), [])
+
     def test_ignored_signals_stay_ignored(self):
+        ignored = (signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM)
         encoder = self.start("encode", "--raw", "s16", "-", "-o", "a.mimi",
-                             preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+                             preexec_fn=lambda: [signal.signal(n, signal.SIG_IGN) for n in ignored])
         while not self.files():
             self.assertIsNone(encoder.poll())
-        encoder.send_signal(signal.SIGHUP)
+        for number in ignored:
+            encoder.send_signal(number)
         encoder.stdin.write(pcm(noise(100), "s16"))
         encoder.stdin.close()
         self.assertEqual(encoder.wait(), 0)
