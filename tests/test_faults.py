@@ -116,6 +116,16 @@ class Faults(FaultTest):
                 tried += 1
             print(f"{name}: {tried} faults of {counts}")
 
+    def test_a_picture_becomes_a_file(self):
+        """At the last allocations, libpng makes one of what cairo has drawn."""
+        arguments = ["plot", "-q", "-l", "1", "--model", TINY, "in.wav", "-o", "in.png"]
+        allocations = self.count(arguments)["malloc"]
+        expected = self.get("in.png")
+        self.clean()
+        for number in range(allocations - 45, allocations + 1):
+            with self.subTest(number=number - allocations):
+                self.check_fault(arguments, "in.png", expected, f"malloc:{number}:fail", False)
+
     def test_a_model_cut_short_while_it_is_mapped(self):
         shutil.copytree(TINY, self.path("model"))
         os.chmod(self.path("model/model.safetensors"), 0o644)

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <exception>
 #include <numbers>
 #include <string_view>
 #include <utility>
@@ -15,10 +16,20 @@ namespace {
 
 constexpr double kLineWidth = 1;
 
+// No exception may pass through a library in C.
 cairo_status_t append(void* bytes, const unsigned char* data, unsigned int size) {
   auto& all = *static_cast<std::vector<std::uint8_t>*>(bytes);
-  all.insert(all.end(), data, data + size);
+  try {
+    all.insert(all.end(), data, data + size);
+  } catch (const std::exception&) {
+    return CAIRO_STATUS_NO_MEMORY;
+  }
   return CAIRO_STATUS_SUCCESS;
+}
+
+void check(cairo_status_t status) {
+  if (status == CAIRO_STATUS_SUCCESS) return;
+  throw Error(std::string("cannot be drawn: ") + cairo_status_to_string(status));
 }
 
 cairo_surface_t* make_surface(int width, int height, PictureFormat format,
@@ -150,18 +161,14 @@ void Canvas::text(const Point& at, const std::string& text, const TextStyle& sty
 }
 
 std::vector<std::uint8_t> Canvas::finish(const std::string& title, const std::string& description) {
-  if (format_ == PictureFormat::kPng) cairo_surface_write_to_png_stream(surface_, append, &bytes_);
+  check(cairo_status(cairo_));
+  if (format_ == PictureFormat::kPng) {
+    check(cairo_surface_write_to_png_stream(surface_, append, &bytes_));
+  }
   cairo_surface_finish(surface_);
-  check();
+  check(cairo_surface_status(surface_));
   if (format_ == PictureFormat::kSvg) insert_titles(bytes_, title, description);
   return std::move(bytes_);
-}
-
-void Canvas::check() const {
-  cairo_status_t status = cairo_status(cairo_);
-  if (status == CAIRO_STATUS_SUCCESS) status = cairo_surface_status(surface_);
-  if (status == CAIRO_STATUS_SUCCESS) return;
-  throw Error(std::string("cannot be drawn: ") + cairo_status_to_string(status));
 }
 
 }  // namespace mimi::cli

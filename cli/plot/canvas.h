@@ -61,7 +61,6 @@ class Canvas {
 
  private:
   void set_colour(const Colour& colour, double opacity = 1);
-  void check() const;
 
   PictureFormat format_;
   std::vector<std::uint8_t> bytes_;
