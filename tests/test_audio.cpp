@@ -20,6 +20,8 @@
 #include "cli/level_set.h"
 #include "cli/output_file.h"
 #include "cli/pcm.h"
+#include "cli/plot/axes.h"
+#include "cli/plot/colour_map.h"
 #include "cli/progress.h"
 #include "cli/resampler.h"
 #include "cli/system_limits.h"
@@ -180,6 +182,15 @@ TEST_CASE("a part may end a little after the end of a file whose length is a gue
   source->end_after(static_cast<std::int64_t>(length) - 10000 + 240);
   CHECK(source->read(read) == length - 10000);
   CHECK(source->read(read) == 0);
+}
+
+TEST_CASE("colours and numbers of values beyond all bounds") {
+  CHECK(packed(viridis(std::numeric_limits<double>::quiet_NaN())) == packed(viridis(0)));
+  CHECK(packed(viridis(-std::numeric_limits<double>::infinity())) == packed(viridis(0)));
+  CHECK(packed(viridis(std::numeric_limits<double>::infinity())) == packed(viridis(1)));
+  CHECK(tick_texts({-1, 0, 1}) == std::vector<std::string>{"-1", "0", "1"});
+  CHECK(tick_texts({0, 0.5, 1}) == std::vector<std::string>{"0.0", "0.5", "1.0"});
+  CHECK(tick_texts({-2e38, 0, 2e38}) == std::vector<std::string>{"-2e+38", "0", "2e+38"});
 }
 
 TEST_CASE("a WAV that will be beyond 4 GiB has sizes of 64 bits, others have 32") {

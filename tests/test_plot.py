@@ -117,6 +117,18 @@ class Plot(CliTest):
         self.mimi("plot", "-l", "1", "--out-dir", "all", "tone.wav", strange)
         self.assertEqual(len(os.listdir(self.path("all"))), 2)
 
+    def test_samples_at_the_end_of_their_range(self):
+        """Their spectrum is beyond what a float holds."""
+        huge = np.where(np.arange(RATE) // 7 % 2, 3.4e38, -3.4e38)
+        self.put("huge.wav", wav(huge, encoding="f32"))
+        self.put("loud.wav", wav(np.sign(huge)))
+        huge, loud = (self.spectrogram(self.picture("-f", "-l", "1", name), 0, 2)
+                      for name in ("huge.wav", "loud.wav"))
+        self.assertLess(abs(huge - loud).mean(), 40)
+        self.assertGreater(np.ptp(huge[:, :, 1]), 100)
+        self.mimi("plot", "-l", "1", "huge.wav", "-o", "huge.svg")
+        self.assertNotRegex(self.get("huge.svg"), b"nan|inf")
+
     def test_pipe(self):
         data = wav(tone(440, 12))
         self.put("tone.wav", data)

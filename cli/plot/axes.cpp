@@ -14,6 +14,8 @@ constexpr double kBarGap = 12;
 constexpr double kBarWidth = 14;
 constexpr int kBarColours = 256;
 constexpr int kBarTicks = 5;
+constexpr double kLongestStep = 1e5;  // whose multiples have room with all their digits
+constexpr int kShortDigits = 3;
 
 double nice_step(double span, int most) {
   const double least = span / most;
@@ -41,11 +43,13 @@ std::vector<double> ticks(const Scale& scale, int most) {
 std::vector<std::string> tick_texts(const std::vector<double>& values) {
   const double step = values.size() > 1 ? values[1] - values[0] : 1;
   const int decimals = std::max(0, static_cast<int>(std::ceil(-std::log10(step) - 1e-6)));
+  const bool is_long = step > kLongestStep;
   std::vector<std::string> texts;
   for (const double value : values) {
     char text[64];
     // Adding 0 makes 0 of -0.
-    std::snprintf(text, sizeof text, "%.*f", decimals, value + 0.0);
+    std::snprintf(text, sizeof text, is_long ? "%.*g" : "%.*f", is_long ? kShortDigits : decimals,
+                  value + 0.0);
     texts.emplace_back(text);
   }
   return texts;

@@ -16,7 +16,7 @@ struct Scale {
 
 // 1, 2 or 5 times a power of ten apart, within the scale, at most `most` of them.
 std::vector<double> ticks(const Scale& scale, int most);
-// With as many decimals as the step between them needs.
+// With as many decimals as the step between them needs, or as 1e+06 where it is long.
 std::vector<std::string> tick_texts(const std::vector<double>& values);
 
 class Axes {

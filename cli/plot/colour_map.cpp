@@ -18,7 +18,8 @@ double channel(std::uint32_t colour, int shift) { return ((colour >> shift) & 0x
 }  // namespace
 
 Colour viridis(double value) {
-  const double position = std::clamp(value, 0.0, 1.0) * (kViridis.size() - 1);
+  const double within = value > 0 ? std::min(value, 1.0) : 0;  // not a number: the lowest
+  const double position = within * (kViridis.size() - 1);
   const auto below = std::min(static_cast<std::size_t>(position), kViridis.size() - 2);
   const double share = position - static_cast<double>(below);
   const auto mixed = [&](int shift) {

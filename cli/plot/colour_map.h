@@ -10,7 +10,7 @@ struct Colour {
 };
 
 // Viridis: from dark blue (0) by green to yellow (1), in even steps to the eye, in grey too. What
-// is beyond 0 and 1 has the colour of the end.
+// is beyond 0 and 1 has the colour of the end, what is not a number that of 0.
 Colour viridis(double value);
 
 // 0xffRRGGBB.

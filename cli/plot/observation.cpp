@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <iterator>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -17,8 +19,21 @@ std::vector<int> counts_to(int levels) {
   return counts;
 }
 
-// Not of silence, which has none.
-double decibels(double energy) { return 10 * std::log10(std::max(energy, 1e-20)); }
+// Finite, whatever samples at the ends of their range add up to. Silence has none.
+double decibels(double energy) {
+  constexpr double kLeast = 1e-20, kMost = 1e100;
+  return 10 * std::log10(energy > kLeast ? std::min(energy, kMost) : kLeast);
+}
+
+// What can be drawn: samples whose spectrum a float holds. The decoder's may not even be numbers.
+std::vector<float> drawable(std::span<const float> samples) {
+  static constexpr float kMost = 1e30F;
+  std::vector<float> bounded;
+  std::ranges::transform(samples, std::back_inserter(bounded), [](float sample) {
+    return std::isnan(sample) ? 0.0F : std::clamp(sample, -kMost, kMost);
+  });
+  return bounded;
+}
 
 }  // namespace
 
@@ -56,10 +71,11 @@ void Observer::add(const SweepBlock& block) {
   const std::int64_t begin = std::clamp<std::int64_t>(seen_.from_sample - first, 0, end);
   if (begin == end) return;
   const auto part = [&](std::span<const float> all) {
-    return all.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+    return drawable(
+        all.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
   };
-  const std::span<const float> original = part(block.original);
-  const std::span<const float> decoded = part(block.views.back().decoded);
+  const std::vector<float> original = part(block.original);
+  const std::vector<float> decoded = part(block.views.back().decoded);
   seen_.original.insert(seen_.original.end(), original.begin(), original.end());
   seen_.decoded.insert(seen_.decoded.end(), decoded.begin(), decoded.end());
   stfts_[0].push(original, magnitudes_[0]);
@@ -79,7 +95,7 @@ void Observer::add_changes(const SweepBlock& block, std::size_t begin, std::size
   for (std::size_t level = 0; level < changes_.size(); ++level) {
     const std::span<const float> after = block.views[level].decoded.subspan(begin, count);
     for (std::size_t i = 0; i < count; ++i) {
-      const double change = after[i] - before[i];
+      const double change = double{after[i]} - before[i];
       changes_[level] += change * change;
     }
     before.assign(after.begin(), after.end());
