@@ -108,7 +108,7 @@ class Detokenizing {
     LineReader lines(tokens_.manifest());
     for (std::uint64_t shard = 0; shard < settings_.shards(); ++shard) {
       const bool is_wanted = options_.share.has(shard);
-      if (is_wanted && !sound_.is_finished(shard)) {
+      if (is_wanted && !sound_.is_finished(shard, settings_)) {
         make_shard(shard, read_shard(lines, shard));
         continue;
       }
@@ -253,6 +253,7 @@ class Detokenizing {
            [&] { check_shape(codes, settings_.levels, json.at("frames")); });
     const std::string part =
         sound_.work() + "/" + shard_name(row) + "." + std::string(form_name(settings_.form));
+    unlink(part.c_str());  // a link there, of whoever made the folder, would be followed
     SinkOptions sink = options_.sink;
     sink.rate_hz = rate_hz();
     AudioOutput output({.place = {.path = part, .force = true, .on_signal = OnSignal::kLeave},
@@ -314,7 +315,7 @@ int dry_run(const Workspace& sound, const DatasetSettings& settings, const Datas
   for (std::uint64_t shard = 0; shard < settings.shards(); ++shard) {
     if (!options.share.has(shard)) continue;
     ++shards;
-    if ((there && there->counts) || sound.is_finished(shard)) ++finished;
+    if ((there && there->counts) || sound.is_finished(shard, settings)) ++finished;
   }
   std::printf(
       "%llu recordings, %.1f hours, in %llu shards, as %s at %d Hz, into %s\n"

@@ -127,7 +127,7 @@ int dry_run(const Plan& plan, const Workspace& workspace, const DatasetSettings&
   for (std::uint64_t shard = 0; shard < settings.shards(); ++shard) {
     if (!options.share.has(shard)) continue;
     ++shards;
-    if ((dataset && dataset->counts) || workspace.is_finished(shard)) {
+    if ((dataset && dataset->counts) || workspace.is_finished(shard, settings)) {
       ++finished;
       continue;
     }

@@ -21,12 +21,16 @@ std::string folder_of(const std::string& path) {
   return folder.empty() ? "." : folder;
 }
 
+// A new file, whatever was there: a link that a stranger left is not followed.
+int create(const std::string& path) {
+  unlink(path.c_str());
+  return open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+}
+
 }  // namespace
 
 DurableFile::DurableFile(const std::string& place, const std::string& part)
-    : place_(place),
-      part_(part),
-      file_(open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+    : place_(place), part_(part), file_(create(part)) {
   if (!file_) throw NamedError(place_, std::string("cannot create: ") + std::strerror(errno));
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +12,15 @@
 #include "cli/named_error.h"
 
 namespace mimi::cli {
+namespace {
+
+void check_regular(const UniqueFd& file, const std::string& name) {
+  struct stat status {};
+  if (fstat(file.get(), &status) != 0) throw NamedError(name, std::strerror(errno));
+  if (!S_ISREG(status.st_mode)) throw NamedError(name, "is not a regular file");
+}
+
+}  // namespace
 
 void write_all(int fd, std::span<const std::uint8_t> bytes, const std::string& name) {
   while (!bytes.empty()) {
@@ -41,8 +51,9 @@ std::filesystem::file_type type_of(const std::string& path) {
 }
 
 UniqueFd open_for_reading(const std::string& path) {
-  UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!file) throw NamedError(path, std::strerror(errno));
+  check_regular(file, path);
   return file;
 }
 
@@ -76,8 +87,9 @@ void lock_alone(int fd, const std::string& name) {
 }
 
 UniqueFd lock_new_file(const std::string& path) {
-  UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666));
   if (!file) throw NamedError(path, std::string("cannot open: ") + std::strerror(errno));
+  check_regular(file, path);
   lock_alone(file.get(), path);
   return file;
 }

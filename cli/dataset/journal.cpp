@@ -1,9 +1,9 @@
 #include "cli/dataset/journal.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -34,32 +34,41 @@ std::span<std::uint8_t> as_uint8(std::span<std::byte> bytes) {
 
 }  // namespace
 
-Journal::Journal(const std::string& path, const Take& take)
-    : path_(path), file_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-  if (!file_) throw NamedError(path_, std::string("cannot open: ") + std::strerror(errno));
-  lock_alone(file_.get(), path_);
-  replay(take);
+Journal::Journal(const std::string& path, std::string_view owner, const Take& take)
+    : path_(path), file_(lock_new_file(path)) {
+  const std::span<const std::byte> owner_bytes = std::as_bytes(std::span(owner));
+  replay(owner_bytes, take);
+  if (end_ == 0) append(owner_bytes);
 }
 
-void Journal::replay(const Take& take) {
+void Journal::replay(std::span<const std::byte> owner, const Take& take) {
   struct stat status {};
   if (fstat(file_.get(), &status) != 0) throw NamedError(path_, std::strerror(errno));
-  std::array<std::byte, kHeadBytes> head;
   std::vector<std::byte> record;
-  while (status.st_size - end_ >= static_cast<std::int64_t>(kHeadBytes)) {
-    read_all_at(file_.get(), end_, as_uint8(head), path_);
-    LittleEndianParser parser(head);
-    const std::uint32_t magic = parser.u32(), size = parser.u32(), crc = parser.u32();
-    const std::int64_t begin = end_ + static_cast<std::int64_t>(kHeadBytes);
-    if (magic != kMagic || size > kMostRecordBytes || status.st_size - begin < size) break;
-    record.resize(size);
-    read_all_at(file_.get(), begin, as_uint8(record), path_);
-    if (checksum(size, record) != crc) break;
-    take(begin, record);
-    end_ = begin + size;
+  while (read_record(status.st_size, record)) {
+    const std::int64_t place = end_ + static_cast<std::int64_t>(kHeadBytes);
+    const bool is_taken = end_ == 0
+                              ? std::equal(record.begin(), record.end(), owner.begin(), owner.end())
+                              : take(place, record);
+    if (!is_taken) break;
+    end_ = place + static_cast<std::int64_t>(record.size());
   }
   if (ftruncate(file_.get(), end_) != 0) throw NamedError(path_, std::strerror(errno));
   lseek(file_.get(), end_, SEEK_SET);
+}
+
+// The record that begins where the last one ended. False where none is whole there.
+bool Journal::read_record(std::int64_t file_bytes, std::vector<std::byte>& record) const {
+  if (file_bytes - end_ < static_cast<std::int64_t>(kHeadBytes)) return false;
+  std::array<std::byte, kHeadBytes> head;
+  read_all_at(file_.get(), end_, as_uint8(head), path_);
+  LittleEndianParser parser(head);
+  const std::uint32_t magic = parser.u32(), size = parser.u32(), crc = parser.u32();
+  const std::int64_t begin = end_ + static_cast<std::int64_t>(kHeadBytes);
+  if (magic != kMagic || size > kMostRecordBytes || file_bytes - begin < size) return false;
+  record.resize(size);
+  read_all_at(file_.get(), begin, as_uint8(record), path_);
+  return checksum(size, record) == crc;
 }
 
 std::int64_t Journal::append(std::span<const std::byte> record) {

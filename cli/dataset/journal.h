@@ -7,6 +7,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/unique_fd.h"
@@ -15,11 +16,12 @@ namespace mimi::cli {
 
 class Journal {
  public:
-  // Opens or creates the file for this process alone. Calls `take` with each record that is whole
-  // and its place; what follows the last of them is cut off. Throws mimi::Error naming the file,
-  // also when another process has it open.
-  using Take = std::function<void(std::int64_t offset, std::span<const std::byte> record)>;
-  Journal(const std::string& path, const Take& take);
+  // Opens or creates the file for this process alone. Its first record is `owner`: one that begins
+  // otherwise is another's, and becomes empty. Calls `take` with each other record that is whole
+  // and its place; the first that it returns false for is cut off, with what follows it. Throws
+  // mimi::Error naming the file, also when another process has it open.
+  using Take = std::function<bool(std::int64_t offset, std::span<const std::byte> record)>;
+  Journal(const std::string& path, std::string_view owner, const Take& take);
 
   // From any thread. Returns the record's place. Where the disk is full nothing of it stays.
   std::int64_t append(std::span<const std::byte> record);
@@ -31,7 +33,8 @@ class Journal {
   void remove();
 
  private:
-  void replay(const Take& take);
+  void replay(std::span<const std::byte> owner, const Take& take);
+  bool read_record(std::int64_t file_bytes, std::vector<std::byte>& record) const;
 
   std::string path_;
   UniqueFd file_;

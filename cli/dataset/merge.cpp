@@ -1,7 +1,10 @@
 #include "cli/dataset/merge.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "cli/dataset/durable_file.h"
 #include "cli/dataset/file_io.h"
@@ -120,6 +123,26 @@ class Merger {
   DatasetCounts counts_;
 };
 
+// The numbers of the shards that have a .jsonl in .work, in order.
+std::vector<std::uint64_t> listed_shards(const Workspace& workspace,
+                                         const DatasetSettings& settings) {
+  std::vector<std::uint64_t> shards;
+  std::error_code error;
+  for (fs::directory_iterator entry(workspace.work(), error), end; !error && entry != end;
+       entry.increment(error)) {
+    unsigned long long shard = 0;
+    if (std::sscanf(entry->path().filename().c_str(), "shard-%llu.jsonl", &shard) != 1) continue;
+    if (entry->path() == workspace.finished(shard) && shard < settings.shards()) {
+      shards.push_back(shard);
+    }
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw NamedError(workspace.work(), "cannot list: " + error.message());
+  }
+  std::sort(shards.begin(), shards.end());
+  return shards;
+}
+
 }  // namespace
 
 void remove_work(const Workspace& workspace) {
@@ -177,16 +200,20 @@ DatasetCounts merge_dataset(const Workspace& workspace) {
   return *finished;
 }
 
+// By what is there, not by what dataset.json claims that there must be.
 std::string missing_shards(const Workspace& workspace, const DatasetSettings& settings) {
+  std::vector<std::uint64_t> boundaries = listed_shards(workspace, settings);
+  boundaries.push_back(settings.shards());
   std::string text;
   std::size_t runs = 0;
-  for (std::uint64_t shard = 0; shard < settings.shards(); ++shard) {
-    if (workspace.is_finished(shard)) continue;
-    const std::uint64_t first = shard;
-    while (shard + 1 < settings.shards() && !workspace.is_finished(shard + 1)) ++shard;
-    if (++runs > kMostNamedRuns) return text + ", ...";
-    text += (text.empty() ? "" : ", ") + std::to_string(first);
-    if (shard > first) text += "-" + std::to_string(shard);
+  std::uint64_t first = 0;  // that may be missing
+  for (const std::uint64_t end : boundaries) {
+    if (end > first) {
+      if (++runs > kMostNamedRuns) return text + ", ...";
+      text += (text.empty() ? "" : ", ") + std::to_string(first);
+      if (end - first > 1) text += "-" + std::to_string(end - 1);
+    }
+    first = end + 1;
   }
   return text;
 }

@@ -54,12 +54,12 @@ void Schedule::load(Lock& lock) {
   std::vector<Waiting> batch;
   for (; number < settings_.shards() && rows < kBatchRows && shards.size() < kBatchShards;
        number += options_.share.of) {
-    if (workspace_.is_finished(number)) {
+    if (workspace_.is_finished(number, settings_)) {
       skipped += settings_.rows_of(number);
       continue;
     }
     auto shard = std::make_shared<Shard>(workspace_, settings_, number);
-    if (workspace_.is_finished(number)) {  // by another, before the journal was locked
+    if (workspace_.is_finished(number, settings_)) {  // by another, before the journal was locked
       shard->journal().remove();
       skipped += settings_.rows_of(number);
       continue;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
+#include <limits>
 
 #include "core/byte_order.h"
 
@@ -11,7 +12,15 @@ namespace {
 
 enum class Kind : std::uint8_t { kPiece = 1, kFailure = 2 };
 
+constexpr std::size_t kRowHeadBytes = 1 + 8;
 constexpr std::size_t kPieceHeadBytes = 1 + 8 + 4 + 32 + 4 + 1 + 8 + 8 + 4 + 4;
+
+// What a record may say of any recording; the numbers are those of parse_row_line().
+constexpr std::uint64_t kMostSamples = std::uint64_t{1} << 50;
+constexpr std::uint32_t kMostRateHz = std::numeric_limits<std::int32_t>::max();
+// Pieces that a journal passes over, as it does where several workers share a recording: whoever
+// made it pays for those that are there.
+constexpr std::uint64_t kMostHoles = 1 << 20;
 
 std::vector<std::byte> failure_record(std::uint64_t row, const std::string& error) {
   std::vector<std::byte> record;
@@ -45,7 +54,8 @@ std::vector<std::byte> piece_record(const Piece& piece, std::size_t levels) {
   return record;
 }
 
-Shard::Recorded parse_piece(LittleEndianParser& parser, std::int64_t codes) {
+Shard::Recorded parse_piece(std::span<const std::byte> head, std::int64_t codes) {
+  LittleEndianParser parser(head.subspan(1));
   Shard::Recorded recorded;
   Piece& piece = recorded.piece;
   piece.row = parser.u64();
@@ -60,6 +70,12 @@ Shard::Recorded parse_piece(LittleEndianParser& parser, std::int64_t codes) {
   if (is_last) piece.end = end;
   recorded.mark = {.codes = codes, .frames = parser.u32()};
   return recorded;
+}
+
+bool is_possible(const RecordingEnd& end) {
+  return end.samples > 0 && end.samples <= kMostSamples && end.source_samples > 0 &&
+         end.source_samples <= kMostSamples && end.source_rate_hz > 0 &&
+         end.source_rate_hz <= kMostRateHz;
 }
 
 }  // namespace
@@ -86,23 +102,48 @@ Shard::Shard(const Workspace& workspace, const DatasetSettings& settings, std::u
     : number_(number),
       first_row_(settings.first_row(number)),
       levels_(static_cast<std::size_t>(settings.levels)),
+      codebook_size_(settings.codebook_size),
+      frame_samples_(static_cast<std::uint64_t>(settings.frame_samples)),
       rows_(settings.rows_of(number)),
       unsettled_(rows_.size()),
-      journal_(workspace.journal(number),
+      journal_(workspace.journal(number), settings.sha256(),
                [this](std::int64_t offset, std::span<const std::byte> record) {
-                 take_record(offset, record);
+                 return take_record(offset, record);
                }) {}
 
-void Shard::take_record(std::int64_t offset, std::span<const std::byte> record) {
+// False where the record is none that this program writes: its checksum finds damage alone.
+bool Shard::take_record(std::int64_t offset, std::span<const std::byte> record) {
+  if (record.size() < kRowHeadBytes) return false;
   LittleEndianParser parser(record);
-  if (static_cast<Kind>(parser.u8()) == Kind::kPiece) {
-    mark(parse_piece(parser, offset + static_cast<std::int64_t>(kPieceHeadBytes)));
-    return;
-  }
-  RowState& row = rows_.at(parser.u64());
+  const auto kind = static_cast<Kind>(parser.u8());
+  const std::uint64_t number = parser.u64();
+  if (number >= rows_.size()) return false;
+  if (kind == Kind::kPiece) return take_piece(offset, record);
+  if (kind != Kind::kFailure || parser.remaining() == 0) return false;
+  RowState& row = rows_[number];
   const auto text = parser.bytes(parser.remaining());
   row.error.assign(reinterpret_cast<const char*>(text.data()), text.size());
   settle(row);
+  return true;
+}
+
+bool Shard::take_piece(std::int64_t offset, std::span<const std::byte> record) {
+  if (record.size() < kPieceHeadBytes) return false;
+  const Recorded recorded = parse_piece(record.first(kPieceHeadBytes),
+                                        offset + static_cast<std::int64_t>(kPieceHeadBytes));
+  const Piece& piece = recorded.piece;
+  LittleEndianParser codes(record.subspan(kPieceHeadBytes));
+  if (codes.remaining() != 2 * levels_ * recorded.mark.frames) return false;
+  if (piece.end && !is_possible(*piece.end)) return false;
+  while (codes.remaining() > 0) {
+    if (codes.u16() >= codebook_size_) return false;
+  }
+  const RowState& row = rows_[piece.row];
+  const std::size_t known = piece.source == row.source ? row.pieces.size() : 0;
+  holes_ += piece.index > known ? piece.index - known : 0;
+  if (holes_ > kMostHoles) return false;
+  mark(recorded);
+  return true;
 }
 
 Shard::Recorded Shard::append(Piece piece) {
@@ -120,10 +161,21 @@ void Shard::mark(const Recorded& recorded) {
   if (piece.source != row.source) row.forget_pieces(0);
   row.source = piece.source;
   row.peak = row.pieces.empty() ? piece.peak : std::max(row.peak, piece.peak);
-  if (row.pieces.size() <= piece.index) row.pieces.resize(piece.index + 1);
+  if (row.pieces.size() <= piece.index) row.pieces.resize(std::size_t{piece.index} + 1);
   row.pieces[piece.index] = recorded.mark;
   if (piece.end) row.end = piece.end;
-  if (row.is_complete()) settle(row);
+  if (!row.is_complete()) return;
+  if (has_its_frames(row)) {
+    settle(row);
+  } else {
+    row.forget_pieces(0);
+  }
+}
+
+// Pieces of a forged journal may be any; of a row that is whole they are not.
+bool Shard::has_its_frames(const RowState& row) const {
+  const std::uint64_t samples = row.end->samples;
+  return row.frames() == samples / frame_samples_ + (samples % frame_samples_ == 0 ? 0 : 1);
 }
 
 void Shard::fail(std::uint64_t row, const std::string& error) {

@@ -82,15 +82,20 @@ class Shard {
                   std::span<std::uint16_t> codes) const;
 
  private:
-  void take_record(std::int64_t offset, std::span<const std::byte> record);
+  bool take_record(std::int64_t offset, std::span<const std::byte> record);
+  bool take_piece(std::int64_t offset, std::span<const std::byte> record);
+  bool has_its_frames(const RowState& row) const;
   void settle(RowState& row);
 
   std::uint64_t number_;
   std::uint64_t first_row_;
   std::size_t levels_;
+  int codebook_size_;
+  std::uint64_t frame_samples_;
   std::vector<RowState> rows_;
   std::uint64_t unsettled_;
-  Journal journal_;  // the last: it fills the others
+  std::uint64_t holes_ = 0;  // pieces that the journal has passed over
+  Journal journal_;          // the last: it fills the others
 };
 
 }  // namespace mimi::cli

@@ -2,11 +2,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <vector>
 
+#include "cli/byte_reader.h"
 #include "cli/dataset/durable_file.h"
 #include "cli/dataset/file_io.h"
 #include "cli/named_error.h"
@@ -53,7 +56,15 @@ DatasetFile Workspace::open(const DatasetSettings& settings) const {
   return dataset;
 }
 
-bool Workspace::is_finished(std::uint64_t shard) const { return exists(finished(shard)); }
+bool Workspace::is_finished(std::uint64_t shard, const DatasetSettings& settings) const {
+  const std::string name = finished(shard);
+  if (!exists(name)) return false;
+  const std::string expected = shard_head(settings, shard) + "\n";
+  ByteReader bytes(open_for_reading(name), name);
+  std::vector<std::uint8_t> found(expected.size());
+  found.resize(bytes.read_fully(found));
+  return std::equal(found.begin(), found.end(), expected.begin(), expected.end());
+}
 
 std::string Workspace::in_work(std::uint64_t shard, const std::string& suffix) const {
   return work() + "/" + shard_name(shard) + suffix;

@@ -32,7 +32,8 @@ class Workspace {
   // What a dataset in the folder says of itself; none: there is none.
   std::optional<DatasetFile> find() const;
 
-  bool is_finished(std::uint64_t shard) const;
+  // Whether a shard is finished, of a dataset of these settings.
+  bool is_finished(std::uint64_t shard, const DatasetSettings& settings) const;
 
  private:
   std::string in_work(std::uint64_t shard, const std::string& suffix) const;
