@@ -14,6 +14,8 @@ constexpr std::uint64_t kBatchRows = 4096;
 constexpr std::size_t kBatchShards = 64;
 // When so few rows are left, the next batch is loaded.
 constexpr std::size_t kFewRows = 64;
+// Each has its journal open until it is committed; while there are so many, no batch is loaded.
+constexpr std::size_t kMostOpenShards = 64;
 
 }  // namespace
 
@@ -32,17 +34,24 @@ Schedule::Schedule(const Plan& plan, const Workspace& workspace, const DatasetSe
 std::optional<Task> Schedule::next() {
   Lock lock(mutex_);
   while (!is_stopped_) {
-    const bool has_few =
-        batches_.empty() || (batches_.size() == 1 && batches_.front().size() < kFewRows);
-    if (has_few && !is_loading_ && next_shard_ < settings_.shards()) load(lock);
+    if (has_few_rows() && may_load()) load(lock);
     if (auto task = take_waiting()) return task;
-    if (!is_loading_ && next_shard_ >= settings_.shards()) {
+    if (may_load()) continue;
+    if (!is_loading_) {
       if (auto task = take_over()) return task;
-      if (active_.empty()) return std::nullopt;
+      if (active_.empty() && next_shard_ >= settings_.shards()) return std::nullopt;
     }
-    if (is_loading_ || next_shard_ >= settings_.shards()) changed_.wait(lock);
+    changed_.wait(lock);
   }
   return std::nullopt;
+}
+
+bool Schedule::has_few_rows() const {
+  return batches_.empty() || (batches_.size() == 1 && batches_.front().size() < kFewRows);
+}
+
+bool Schedule::may_load() const {
+  return !is_loading_ && next_shard_ < settings_.shards() && open_.size() < kMostOpenShards;
 }
 
 // Without the lock while it reads: others go on meanwhile.
@@ -140,6 +149,7 @@ std::uint32_t Schedule::begin(const Task& task, const Sha256Digest& source,
   const Lock lock(mutex_);
   RowState& row = task.shard->rows()[task.index];
   PieceRange& range = *task.range;
+  if (row.is_settled || range.is_void) return range.first;
   if (row.in_one_go) return 0;
   if (row.source != source) row.forget_pieces(0);
   range.first = row.first_missing(range.first);
@@ -243,6 +253,7 @@ std::shared_ptr<Shard> Schedule::take_finished(std::chrono::milliseconds wait) {
   std::shared_ptr<Shard> shard = finished_.front();
   finished_.pop_front();
   std::erase(open_, shard);
+  changed_.notify_all();
   return shard;
 }
 

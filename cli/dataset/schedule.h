@@ -97,6 +97,8 @@ class Schedule {
   };
   using Lock = std::unique_lock<std::mutex>;
 
+  bool has_few_rows() const;
+  bool may_load() const;
   void load(Lock& lock);
   void wait_for_work(const std::shared_ptr<Shard>& shard, std::vector<Waiting>& batch) const;
   std::optional<Task> take_waiting();
