@@ -22,7 +22,7 @@ ByteReader::ByteReader(const std::string& path)
   } else {
     owned_ = UniqueFd(open(path.c_str(), O_RDONLY | O_NOCTTY | O_CLOEXEC));
     fd_ = owned_.get();
-    if (fd_ < 0) throw NamedError(name_, std::strerror(errno));
+    if (fd_ < 0) throw_system_error(name_, errno);
   }
   measure();
 }

@@ -224,6 +224,8 @@ class Detokenizing {
       made["frames"] = json.at("frames");
       made["output"] = place;
       ++done_;
+    } catch (const ShortageError&) {
+      throw;
     } catch (const Error& error) {
       if (options_.strict || is_of_output(error)) throw;
       made["error"] = error.what();

@@ -235,6 +235,7 @@ class Verifier {
   Row source_row(const Json& json) const {
     Row row = row_from_json(json);
     if (!row.member) return row;
+    stamp_of(row);  // throws for what is not a regular file, which might never answer
     TarReader tar(row.source);
     while (const std::optional<TarMember> member = tar.next()) {
       if (member->name != row.member->name) continue;

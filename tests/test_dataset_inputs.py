@@ -11,7 +11,7 @@ import unittest
 
 import numpy as np
 
-from cli_support import FLAC, noise, wav
+from cli_support import FLAC, UNPRIVILEGED, noise, wav
 from dataset_support import MODEL, DatasetTest, tree
 
 
@@ -134,6 +134,69 @@ class Inputs(DatasetTest):
                 tar.add(self.path(name), name)
         told = self.mimi("--model", MODEL, "tokenize", "t.tar", "--out", "out", "--dry-run", out=None)
         self.assertRegex(told.decode(), r"\A1 recordings \(2 other files passed over\) ")
+
+    def tar_header(self, name, kind, size, more=b""):
+        """As GNU tar has it; `more` lies at byte 386, where the pieces of a sparse file are."""
+        block = bytearray(512)
+        block[:len(name)] = name.encode()
+        block[124:136] = b"%011o\0" % size
+        block[156:157] = kind
+        block[257:265] = b"ustar  \0"
+        block[386:386 + len(more)] = more
+        block[148:156] = b" " * 8
+        block[148:156] = b"%06o\0 " % sum(block)
+        return bytes(block)
+
+    def test_every_kind_of_file_in_a_tar_file(self):
+        def padded(data):
+            return data + bytes(-len(data) % 512)
+        sound, part = wav(noise(3000)), bytes(512)
+        goes_on = bytes(482 - 386) + b"\1"
+        pax = b"25 GNU.sparse.name=p.wav\n"
+        self.put("t.tar", self.tar_header("a.wav", b"7", len(sound)) + padded(sound) +
+                 self.tar_header("s.wav", b"S", len(part)) + part +
+                 self.tar_header("u.wav", b"S", len(part), goes_on) +
+                 bytes(504) + b"\1" + bytes(7) + bytes(512) + part +
+                 self.tar_header("x", b"x", len(pax)) + padded(pax) +
+                 self.tar_header("GNUSparseFile.1/p.wav", b"0", len(part)) + part +
+                 self.tar_header("z.wav", b"0", len(sound)) + padded(sound) + bytes(1024))
+        self.assertEqual([row["id"] for row in self.rows("t.tar", code=3)], ["t/a", "t/z"])
+        self.assertEqual([(row["id"], row["error"]) for row in self.lines("out/errors.jsonl")],
+                         [(name, "is stored as a sparse file, which is not read")
+                          for name in ("t/s", "t/u", "t/p")])
+
+    def test_a_tar_file_that_changes_once_it_is_listed(self):
+        """Another of the same length, the recording in the same place."""
+        def tar(seed):
+            with tarfile.open(self.path("new.tar"), "w") as tar:
+                about, data = tarfile.TarInfo("a.wav"), wav(noise(3000, seed=seed))
+                about.size = len(data)
+                tar.addfile(about, io.BytesIO(data))
+            os.rename(self.path("new.tar"), self.path("t.tar"))
+        tar(1)
+        self.put("b.wav", wav(noise(3000)))
+        os.mkfifo(self.path("in.jsonl"))
+        process = self.start("--model", MODEL, "tokenize", "t.tar", "in.jsonl", "--out", "out")
+        with open(self.path("in.jsonl"), "w", encoding="utf-8") as file:  # once it is read from
+            tar(2)
+            file.write('{"path": "b.wav"}')
+        self.assertEqual(process.wait(), 3)
+        self.assertEqual([(row["id"], row["error"]) for row in self.lines("out/errors.jsonl")],
+                         [("t/a", "changed since it was listed")])
+        self.assertEqual([row["id"] for row in self.lines("out/manifest.jsonl")], ["b"])
+
+    def test_a_folder_that_cannot_be_examined(self):
+        self.corpus(2)
+        os.mkdir(self.path("in/closed"))
+        os.mkdir(self.path("in/closed/sub"))
+        os.chmod(self.path("in/closed"), 0o444)
+        os.symlink("circle", self.path("in/circle"))
+        os.symlink("nowhere", self.path("in/leads-nowhere"))
+        self.tokenize("in", "--out", "out", code=3, under=UNPRIVILEGED)
+        self.assertEqual([(row["source"], row["error"]) for row in self.lines("out/errors.jsonl")],
+                         [("in/circle", "cannot be examined: Too many levels of symbolic links"),
+                          ("in/closed/sub", "cannot be examined: Permission denied")])
+        os.chmod(self.path("in/closed"), 0o755)
 
     def test_wrong_inputs(self):
         self.put("a.wav", wav(noise(3000)))

@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
 import unittest
 
@@ -244,6 +245,59 @@ class DatasetFaults(FaultTest):
         forms = ("mimi", "npy", "wds", "safetensors")
         for i, form in enumerate(forms):
             self.check_form(form, MODES, choose, 2, of_memory=(i, len(forms)))
+
+    def test_too_few_files_are_no_fault_of_a_recording(self):
+        """What failed for want of them is done by the next call."""
+        os.mkdir(self.path("in"))
+        for name in ("a", "b"):
+            os.rename(self.path(name + ".wav"), self.path(f"in/{name}.wav"))
+        with tarfile.open(self.path("t.tar"), "w") as tar:
+            tar.add(self.path("c.wav"), "c.wav")
+        arguments = ["-q", "--model", TINY, "tokenize", "in", "t.tar", "--out", "out", "--shard-size", "2"]
+        counts = self.count(arguments)
+        expected = self.dataset()
+        for call in ("open", "list"):
+            for number in range(1, counts[call] + 1):
+                shutil.rmtree(self.path("out"))
+                result = self.run_with(arguments, {"MIMI_FAULT": f"{call}:{number}:fail"})
+                told = f"{call}:{number}: {result.stderr.decode()}"
+                self.assertIn(result.returncode, (0, 1), told)
+                self.assertEqual(self.run_with(arguments, {}).returncode, 0, told)
+                self.assertEqual(self.dataset(), expected, told)
+
+    def test_a_folder_that_cannot_be_read_to_its_end(self):
+        os.mkdir(self.path("in"))
+        for name in ("a", "b", "c"):
+            os.rename(self.path(name + ".wav"), self.path(f"in/{name}.wav"))
+        arguments = ["-q", "--model", TINY, "tokenize", "in", "--out", "out"]
+        counts = self.count(arguments)
+        for number in range(1, 7):  # its three files, two entries of its own, and its end
+            self.assertGreaterEqual(counts["entry"], number)
+            shutil.rmtree(self.path("out"))
+            result = self.run_with(arguments, {"MIMI_FAULT": f"entry:{number}:fail"})
+            self.assertEqual(result.returncode, 3, result.stderr)
+            self.assertIn(b'"error":"cannot list: Input/output error"', self.get("out/errors.jsonl"))
+
+    def test_tasks_whose_numbers_of_processes_are_the_same(self):
+        """As they may be on several machines: what one begins with has a name of its own."""
+        process = self.start("-q", "--model", TINY, "tokenize", "a.wav", "--out", "out",
+                             env={**os.environ, "LD_PRELOAD": SHIM, "MIMI_FAULT": "fsync:1:stop"})
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        begun = os.listdir(self.path("out/.work"))
+        process.send_signal(signal.SIGCONT)
+        self.assertEqual(process.wait(), 0)
+        self.assertEqual(len(begun), 1)
+        self.assertNotIn(f".{process.pid}.", begun[0])
+
+    def test_a_file_system_without_links(self):
+        """The first renaming is that of the dataset's beginning, which must replace no other."""
+        arguments = ["-q", "--model", TINY, "tokenize", "a.wav", "--out", "out"]
+        self.count(arguments)
+        expected = self.dataset()
+        shutil.rmtree(self.path("out"))
+        result = self.run_with(arguments, {"MIMI_FAULT": "rename:1:deny"})
+        self.assertEqual((result.returncode, result.stderr), (0, b""))
+        self.assertEqual(self.dataset(), expected)
 
     def stop_first(self, first, second, call, number):
         """Exit codes and messages where `second` runs while `first` has stopped at one of its calls."""

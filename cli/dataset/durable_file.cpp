@@ -27,6 +27,17 @@ int create(const std::string& path) {
   return open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
 }
 
+// What is in the place already stays, and is no failure.
+int put_where_none_is(const std::string& part, const std::string& place) {
+  int failed = link(part.c_str(), place.c_str());
+  if (failed != 0 && (errno == EPERM || errno == EOPNOTSUPP)) {  // a file system without links
+    failed = renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, place.c_str(), RENAME_NOREPLACE);
+  }
+  if (failed != 0 && errno != EEXIST) return failed;
+  unlink(part.c_str());
+  return 0;
+}
+
 }  // namespace
 
 DurableFile::DurableFile(const std::string& place, const std::string& part)
@@ -66,17 +77,11 @@ void DurableFile::commit_without_sync() {
 
 void DurableFile::move_into_place(IfThere if_there) {
   make_folder(folder_of(place_));
-  int failed = 0;
-  if (if_there == IfThere::kKeep) {
-    failed = link(part_.c_str(), place_.c_str());
-    if (failed != 0 && errno == EEXIST) failed = 0;
-  } else {
-    failed = rename(part_.c_str(), place_.c_str());
-  }
+  const int failed = if_there == IfThere::kKeep ? put_where_none_is(part_, place_)
+                                                : rename(part_.c_str(), place_.c_str());
   if (failed != 0) {
     throw NamedError(place_, std::string("cannot be put into place: ") + std::strerror(errno));
   }
-  if (if_there == IfThere::kKeep) unlink(part_.c_str());
   if (file_.reset() != 0) {
     throw NamedError(place_, std::string("cannot write: ") + std::strerror(errno));
   }

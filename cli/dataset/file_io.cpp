@@ -52,7 +52,7 @@ std::filesystem::file_type type_of(const std::string& path) {
 
 UniqueFd open_for_reading(const std::string& path) {
   UniqueFd file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  if (!file) throw NamedError(path, std::strerror(errno));
+  if (!file) throw_system_error(path, errno);
   check_regular(file, path);
   return file;
 }

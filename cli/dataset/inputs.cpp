@@ -28,6 +28,7 @@ constexpr std::array<std::string_view, 15> kSoundSuffixes = {
     "wav",  "wave", "flac", "ogg", "oga", "opus", "mp3", "aif",
     "aiff", "aifc", "au",   "snd", "caf", "w64",  "rf64"};
 constexpr std::int64_t kMostSidecarBytes = 1 << 20;
+constexpr const char* kIsSparse = "is stored as a sparse file, which is not read";
 
 std::string_view last_part(std::string_view path) {
   const std::size_t slash = path.rfind('/');
@@ -156,6 +157,13 @@ class Lister {
     add(std::move(row));
   }
 
+  // What lies there is not known.
+  void add_unknown(const std::string& path, const std::string& inside, const std::string& what,
+                   int error_number) {
+    if (is_shortage(error_number)) throw_system_error(path, error_number, what);
+    add_broken(path, inside, what + std::strerror(error_number));
+  }
+
   void add_folder(const Folder& folder);
   void add_entry(const Folder& folder, const std::string& name);
   void add_tar(const std::string& path, const std::string& inside);
@@ -183,11 +191,11 @@ void Lister::add_folder(const Folder& folder) {
   struct Close {
     void operator()(DIR* directory) const { closedir(directory); }
   };
+  const std::string& inside = folder.inside.empty() ? folder.path : folder.inside;
   const std::unique_ptr<DIR, Close> directory(opendir(folder.path.c_str()));
   struct stat status {};
   if (directory == nullptr || fstat(dirfd(directory.get()), &status) != 0) {
-    add_broken(folder.path, folder.inside.empty() ? folder.path : folder.inside,
-               std::string("cannot list: ") + std::strerror(errno));
+    add_unknown(folder.path, inside, "cannot list: ", errno);
     return;
   }
   const FileIdentity identity = {status.st_dev, status.st_ino};
@@ -196,8 +204,14 @@ void Lister::add_folder(const Folder& folder) {
     return;
   }
   std::vector<std::string> names;
+  errno = 0;
   while (const dirent* entry = readdir(directory.get())) {
     if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+    errno = 0;
+  }
+  if (errno != 0) {
+    add_unknown(folder.path, inside, "cannot list: ", errno);
+    return;
   }
   std::sort(names.begin(), names.end());
   open_folders_.push_back(identity);
@@ -208,7 +222,11 @@ void Lister::add_folder(const Folder& folder) {
 void Lister::add_entry(const Folder& folder, const std::string& name) {
   const std::string path = folder.path + name;
   const std::string inside = folder.inside + name;
-  if (is_folder(path)) {
+  struct stat status {};
+  const bool is_known = stat(path.c_str(), &status) == 0;
+  if (!is_known && errno != ENOENT) {  // a folder, for all that is known
+    add_unknown(path, inside, "cannot be examined: ", errno);
+  } else if (is_known && S_ISDIR(status.st_mode)) {
     add_folder({.path = path + "/", .inside = inside + "/"});
   } else if (is_wanted(inside, name)) {
     add_file(path, inside);
@@ -226,6 +244,7 @@ void Lister::add_tar(const std::string& path, const std::string& inside) {
   Sample sample{};
   try {
     TarReader tar(path);
+    const FileStamp stamp = tar.stamp();
     while (const std::optional<TarMember> member = tar.next()) {
       const std::string_view name = last_part(member->name);
       if (name.starts_with('.')) continue;
@@ -235,8 +254,9 @@ void Lister::add_tar(const std::string& path, const std::string& inside) {
       }
       if (is_sound(name)) {
         Row row = {.source = path,
-                   .member = Row::Member{member->name, member->offset, member->bytes}};
+                   .member = Row::Member{member->name, member->offset, member->bytes, stamp}};
         row.id = derived_id({}, inside) + "/" + derived_id(row, member->name);
+        if (member->is_sparse) row.error = kIsSparse;
         sample.rows.push_back(std::move(row));
       } else {
         add_sidecar(tar, *member, sample);
@@ -244,6 +264,8 @@ void Lister::add_tar(const std::string& path, const std::string& inside) {
     }
     add_sample(sample);
     counts_.passed_over += tar.links();
+  } catch (const ShortageError&) {
+    throw;
   } catch (const Error& broken) {
     add_sample(sample);
     add_broken(path, inside, broken.what());
@@ -254,7 +276,7 @@ void Lister::add_tar(const std::string& path, const std::string& inside) {
 void Lister::add_sample(Sample& sample) {
   for (Row& row : sample.rows) {
     row.fields = sample.fields;
-    row.error = sample.error;
+    if (row.error.empty()) row.error = sample.error;
     add(std::move(row));
   }
   sample.rows.clear();
@@ -266,6 +288,10 @@ void Lister::add_sidecar(TarReader& tar, const TarMember& member, Sample& sample
   const std::string suffix = lower_suffix(member.name);
   if (suffix != "json" && suffix != "txt") {
     ++counts_.passed_over;
+    return;
+  }
+  if (member.is_sparse) {
+    sample.error = "its '" + member.name + "' " + kIsSparse;
     return;
   }
   if (member.bytes > kMostSidecarBytes) {

@@ -39,6 +39,18 @@ class Spool {
   std::vector<std::uint8_t> pending_;
 };
 
+// Beside what to_json() has of a row: no part of what it asks for.
+constexpr const char* kTarKey = "tar";
+
+Json stamp_json(const FileStamp& stamp) {
+  return {stamp.device, stamp.inode, stamp.bytes, stamp.modified_ns};
+}
+
+FileStamp stamp_from(const Json& json) {
+  return {
+      .device = json.at(0), .inode = json.at(1), .bytes = json.at(2), .modified_ns = json.at(3)};
+}
+
 template <typename T>
 std::span<const std::uint8_t> object_bytes(const T& value) {
   return {reinterpret_cast<const std::uint8_t*>(&value), sizeof value};
@@ -57,8 +69,10 @@ Plan::Plan(const InputOptions& options) {
   Sha256 hash;
   std::uint64_t offset = 0;
   counts_ = list_rows(options, [&](const Row& row) {
-    const std::string line = json_text(to_json(row)) + "\n";
-    hash.update(line);
+    Json json = to_json(row);
+    hash.update(json_text(json) + "\n");
+    if (row.member && row.member->tar) json[kTarKey] = stamp_json(*row.member->tar);
+    const std::string line = json_text(json) + "\n";
     ids.add(row.id);
     offsets.write(object_bytes(offset));
     lines.write(bytes_of(line));
@@ -81,7 +95,10 @@ Row Plan::row(std::uint64_t number) const {
   read_back(offsets_, number * sizeof ends[0], ends.data(), sizeof ends);
   std::string line(ends[1] - ends[0], '\0');
   read_back(lines_, ends[0], line.data(), line.size());
-  return row_from_json(Json::parse(line));
+  const Json json = Json::parse(line);
+  Row row = row_from_json(json);
+  if (json.contains(kTarKey)) row.member->tar = stamp_from(json[kTarKey]);
+  return row;
 }
 
 }  // namespace mimi::cli

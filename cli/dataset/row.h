@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "cli/dataset/file_stamp.h"
 #include "cli/json_text.h"
 
 namespace mimi::cli {
@@ -20,6 +21,8 @@ struct Row {
     std::string name;
     std::int64_t offset = 0;  // of its bytes in the tar file
     std::int64_t bytes = 0;
+    // The tar file when it was listed; none: it is listed elsewhere.
+    std::optional<FileStamp> tar = {};
   };
 
   std::uint64_t number = 0;

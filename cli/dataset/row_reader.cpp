@@ -46,6 +46,8 @@ bool RowReader::read_task(const std::shared_ptr<const Task>& task) {
     read_row(task);
   } catch (const Unwanted&) {
     return false;
+  } catch (const ShortageError&) {
+    throw;
   } catch (const Error& error) {
     end.error = cause_of(error, task->row);
   }
@@ -59,6 +61,9 @@ void RowReader::read_row(const std::shared_ptr<const Task>& task) {
     throw Error("its id is too long for the name of a file");
   }
   const FileStamp stamp = stamp_of(row);
+  if (row.member && row.member->tar && stamp != *row.member->tar) {
+    throw Error("changed since it was listed");
+  }
   RowInput input(row, options_.source, options_.rate_hz);
   const std::int64_t piece_samples = options_.piece_frames * options_.frame_samples;
   std::optional<std::uint32_t> pieces;
@@ -87,6 +92,7 @@ void RowReader::read_row(const std::shared_ptr<const Task>& task) {
                                      static_cast<std::uint32_t>(input.source_rate_hz())}});
     return;
   }
+  if (stamp_of(row) != stamp) throw Error("changed while it was read");
 }
 
 // Gives what comes up to sample `end` of the recording, or up to its end. Returns the largest

@@ -31,13 +31,10 @@ Sha256Digest hash_all(ByteReader& bytes) {
 
 FileStamp stamp_of(const Row& row) {
   struct stat status {};
-  if (stat(row.source.c_str(), &status) != 0) throw NamedError(row.name(), std::strerror(errno));
+  if (stat(row.source.c_str(), &status) != 0) throw_system_error(row.name(), errno);
   if (S_ISDIR(status.st_mode)) throw NamedError(row.name(), "is a directory");
   if (!S_ISREG(status.st_mode)) throw NamedError(row.name(), "is not a regular file");
-  return {.device = status.st_dev,
-          .inode = status.st_ino,
-          .bytes = status.st_size,
-          .modified_ns = status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec};
+  return stamp_of(status);
 }
 
 Sha256Digest SourceHashes::of(const Row& row, const FileStamp& stamp) {

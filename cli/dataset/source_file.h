@@ -6,18 +6,11 @@
 #include <mutex>
 #include <string>
 
+#include "cli/dataset/file_stamp.h"
 #include "cli/dataset/row.h"
 #include "cli/dataset/sha256.h"
 
 namespace mimi::cli {
-
-// Of a file that may be replaced: another file, or other contents, have another.
-struct FileStamp {
-  std::uint64_t device = 0, inode = 0;
-  std::int64_t bytes = 0, modified_ns = 0;
-
-  bool operator==(const FileStamp&) const = default;
-};
 
 // Throws mimi::Error naming the row when its file is missing or not a regular one.
 FileStamp stamp_of(const Row& row);

@@ -29,7 +29,7 @@ constexpr std::uint64_t kMostFrames = std::uint64_t{1} << 40;
 
 UniqueFd duplicate(const UniqueFd& file) {
   UniqueFd same(fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
-  if (!same) throw Error(std::string("cannot open a file: ") + std::strerror(errno));
+  if (!same) throw_system_error("a temporary file", errno, "cannot open: ");
   return same;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <string_view>
@@ -13,6 +14,7 @@ namespace mimi::cli {
 namespace {
 
 constexpr std::size_t kBlock = 512;
+constexpr char kContiguous = '7', kGnuSparse = 'S';
 constexpr std::int64_t kMostHeaderText = 1 << 20;
 constexpr std::int64_t kMostOctal = (std::int64_t{1} << 33) - 1;  // 11 digits
 
@@ -24,6 +26,9 @@ constexpr Field kName = {0, 100}, kMode = {100, 8}, kUser = {108, 8}, kGroup = {
                 kSize = {124, 12}, kTime = {136, 12}, kChecksum = {148, 8}, kMagic = {257, 8},
                 kPrefix = {345, 155};
 constexpr std::size_t kType = 156;
+// In GNU tar's header of a sparse file, and in the blocks that may follow it: whether one more
+// does.
+constexpr std::size_t kSparseGoesOn = 482, kSparseBlockGoesOn = 504;
 
 using Block = std::array<std::uint8_t, kBlock>;
 
@@ -79,6 +84,17 @@ std::optional<std::string> pax_value(std::string_view records, std::string_view 
     records.remove_prefix(length);
   }
   return value;
+}
+
+bool is_file(char type) {
+  return type == '0' || type == '\0' || type == kContiguous || type == kGnuSparse;
+}
+
+std::string name_in(const Block& header) {
+  const std::string prefix = text(header, kPrefix);
+  const std::string name = text(header, kName);
+  const bool has_prefix = text(header, {kMagic.offset, 6}) == "ustar" && !prefix.empty();
+  return has_prefix ? prefix + "/" + name : name;
 }
 
 void put(Block& block, Field field, std::string_view value) {
@@ -177,6 +193,26 @@ std::string TarReader::text_of(const Header& header) {
   return contents({.name = {}, .offset = header.offset + 512, .bytes = header.bytes});
 }
 
+FileStamp TarReader::stamp() const {
+  struct stat status {};
+  if (fstat(bytes_.fd(), &status) != 0) throw_system_error(bytes_.name(), errno);
+  return stamp_of(status);
+}
+
+// Where the bytes of a member begin: what GNU tar says of a sparse one may need further blocks.
+std::int64_t TarReader::after_sparse_headers(const Header& header) {
+  std::int64_t begin = header.offset + static_cast<std::int64_t>(kBlock);
+  bool goes_on = header.type == kGnuSparse && header.block[kSparseGoesOn] != 0;
+  while (goes_on) {
+    Block block;
+    bytes_.seek(begin);
+    if (bytes_.read_fully(block) < kBlock) throw_at(begin, "tar file cut short within a header");
+    goes_on = block[kSparseBlockGoesOn] != 0;
+    begin += static_cast<std::int64_t>(kBlock);
+  }
+  return begin;
+}
+
 std::optional<TarMember> TarReader::next() {
   std::string pax, long_name;
   while (std::optional<Header> header = read_header()) {
@@ -189,21 +225,21 @@ std::optional<TarMember> TarReader::next() {
         if (std::from_chars(size->data(), end, header->bytes).ptr != end) header->bytes = -1;
       }
     }
-    const std::int64_t begin = header->offset + static_cast<std::int64_t>(kBlock);
+    const std::int64_t begin = after_sparse_headers(*header);
     if (header->bytes < 0 || *bytes_.size() - begin < header->bytes) {
       throw_at(header->offset, "tar file cut short: a member of " + std::to_string(header->bytes) +
                                    " bytes is not all there");
     }
     next_header_ = begin + header->bytes + static_cast<std::int64_t>(tar_padding(header->bytes));
     if (describes_next) continue;
-    if (header->type == '0' || header->type == '\0') {
-      const std::string prefix = text(header->block, kPrefix);
-      std::string name = text(header->block, kName);
-      if (text(header->block, {kMagic.offset, 6}) == "ustar" && !prefix.empty()) {
-        name = prefix + "/" + name;
-      }
+    if (is_file(header->type)) {
+      std::string name = name_in(header->block);
       if (!long_name.empty()) name = long_name.substr(0, long_name.find('\0'));
-      return TarMember{pax_value(pax, "path").value_or(name), begin, header->bytes};
+      name = pax_value(pax, "path").value_or(name);
+      const auto sparse_name = pax_value(pax, "GNU.sparse.name");
+      return TarMember{
+          sparse_name.value_or(name), begin, header->bytes,
+          header->type == kGnuSparse || sparse_name || pax_value(pax, "GNU.sparse.size")};
     }
     if (header->type == '1' || header->type == '2') ++links_;
     pax.clear();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/byte_reader.h"
+#include "cli/dataset/file_stamp.h"
 
 namespace mimi::cli {
 
@@ -16,6 +17,7 @@ struct TarMember {
   std::string name;
   std::int64_t offset = 0;  // of its bytes in the file
   std::int64_t bytes = 0;
+  bool is_sparse = false;  // its bytes lie in pieces, which are not put together
 };
 
 class TarReader {
@@ -30,6 +32,8 @@ class TarReader {
   std::optional<TarMember> next();
   // The bytes of a member that next() gave.
   std::string contents(const TarMember& member);
+  // Which file it is, and that it stays the same.
+  FileStamp stamp() const;
   // Links of either kind that next() has passed over.
   std::int64_t links() const { return links_; }
 
@@ -37,6 +41,7 @@ class TarReader {
   struct Header;
   std::optional<Header> read_header();
   std::string text_of(const Header& header);
+  std::int64_t after_sparse_headers(const Header& header);
   [[noreturn]] void throw_at(std::int64_t offset, const std::string& cause) const;
 
   ByteReader bytes_;

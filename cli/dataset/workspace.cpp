@@ -1,8 +1,9 @@
 #include "cli/dataset/workspace.h"
 
-#include <unistd.h>
+#include <sys/random.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include "cli/byte_reader.h"
 #include "cli/dataset/durable_file.h"
 #include "cli/dataset/file_io.h"
+#include "cli/dataset/sha256.h"
 #include "cli/named_error.h"
 
 namespace mimi::cli {
@@ -20,6 +22,15 @@ namespace {
 namespace fs = std::filesystem;
 
 bool exists(const std::string& path) { return type_of(path) != fs::file_type::not_found; }
+
+// Tasks of one dataset may be on several machines, where numbers of processes are the same.
+std::string random_name() {
+  std::array<std::uint8_t, 16> bytes{};
+  if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+    throw Error(std::string("no random numbers: ") + std::strerror(errno));
+  }
+  return hex(bytes);
+}
 
 bool holds_other_things(const std::string& out) {
   std::error_code error;
@@ -46,7 +57,7 @@ DatasetFile Workspace::open(const DatasetSettings& settings) const {
   }
   if (!begun) {
     make_folder(work());
-    DurableFile file(dataset_file(), path(".work/dataset." + std::to_string(getpid()) + ".part"));
+    DurableFile file(dataset_file(), path(".work/dataset." + random_name() + ".part"));
     file.write(bytes_of(dataset_text(settings, std::nullopt)));
     file.commit(DurableFile::IfThere::kKeep);  // of several tasks one comes first
   }

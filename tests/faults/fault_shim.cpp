@@ -4,6 +4,7 @@
 //   MIMI_FAULT=read:7:fail      the 7th read() fails, with the error that a bad disk gives
 //   MIMI_FAULT=write:7:short    the 7th write() writes one byte
 //   MIMI_FAULT=read:7:intr      the 7th read() is interrupted by a signal
+//   MIMI_FAULT=rename:1:deny    the first rename() or link() is none that the file system knows
 //   MIMI_FAULT=fsync:7:stop     the program stops, as by SIGSTOP, before the 7th fsync()
 //   MIMI_FAULT=mapfile:1:truncate  the first mapped file is cut to its first page once it is mapped
 //   MIMI_FAULT_COUNTS=FILE      at the end, FILE gets a line "name calls" for each function
@@ -41,13 +42,14 @@ enum Call {
   kMalloc,
   kOpen,
   kList,    // opendir() and fdopendir(), with which the listing of a folder begins
+  kEntry,   // readdir()
   kRemove,  // unlink(), unlinkat() and rmdir()
   kCalls
 };
-constexpr std::array<const char*, kCalls> kNames = {"read",   "pread",  "write", "pwrite",
-                                                    "fsync",  "rename", "mmap",  "mapfile",
-                                                    "malloc", "open",   "list",  "remove"};
-enum class Mode { kNone, kFail, kShort, kInterrupt, kStop, kTruncate };
+constexpr std::array<const char*, kCalls> kNames = {"read",   "pread", "write",   "pwrite", "fsync",
+                                                    "rename", "mmap",  "mapfile", "malloc", "open",
+                                                    "list",   "entry", "remove"};
+enum class Mode { kNone, kFail, kDeny, kShort, kInterrupt, kStop, kTruncate };
 
 std::array<std::atomic<long>, kCalls> g_counts;
 std::atomic<bool> g_is_loaded = false;  // and the program's own code runs
@@ -73,6 +75,7 @@ Plan parse_plan() {
   }
   plan.number = std::strtol(number + 1, nullptr, 10);
   if (std::strcmp(mode, ":fail") == 0) plan.mode = Mode::kFail;
+  if (std::strcmp(mode, ":deny") == 0) plan.mode = Mode::kDeny;
   if (std::strcmp(mode, ":short") == 0) plan.mode = Mode::kShort;
   if (std::strcmp(mode, ":intr") == 0) plan.mode = Mode::kInterrupt;
   if (std::strcmp(mode, ":stop") == 0) plan.mode = Mode::kStop;
@@ -99,6 +102,7 @@ Function real(const char* name) {
 // 0, or the error that the call gets.
 int error_of(Mode mode, int failure) {
   if (mode == Mode::kInterrupt) return EINTR;
+  if (mode == Mode::kDeny) return EPERM;
   return mode == Mode::kFail ? failure : 0;
 }
 
@@ -238,6 +242,12 @@ int rmdir(const char* path) {
   static const auto original = real<int (*)(const char*)>("rmdir");
   if (const int error = error_of(next(kRemove), EIO)) return errno = error, -1;
   return original(path);
+}
+
+dirent* readdir(DIR* folder) {
+  static const auto original = real<dirent* (*)(DIR*)>("readdir");
+  if (const int error = error_of(next(kEntry), EIO)) return errno = error, nullptr;
+  return original(folder);
 }
 
 void* mmap(void* address, std::size_t size, int protection, int flags, int fd, off_t offset) {
