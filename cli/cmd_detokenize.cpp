@@ -75,11 +75,24 @@ std::string sample_format_name(const DetokenizeOptions& options) {
   return "s16";
 }
 
-std::string hash_of_file(const std::string& path) {
-  ByteReader bytes(path);
+// The hash of the manifest, whose lines must be as many as the dataset says.
+std::string hash_of_manifest(const std::string& path, std::uint64_t rows) {
+  ByteReader bytes(open_for_reading(path), path);
   Sha256 hash;
   std::vector<std::uint8_t> buffer(1 << 16);
-  while (const std::size_t count = bytes.read(buffer)) hash.update(std::span(buffer).first(count));
+  std::uint64_t lines = 0;
+  std::uint8_t last = '\n';
+  while (const std::size_t count = bytes.read(buffer)) {
+    const std::span<const std::uint8_t> read = std::span(buffer).first(count);
+    hash.update(read);
+    lines += static_cast<std::uint64_t>(std::count(read.begin(), read.end(), '\n'));
+    last = read.back();
+  }
+  if (last != '\n') ++lines;
+  if (lines != rows) {
+    throw NamedError(
+        path, "has " + std::to_string(lines) + " lines, dataset.json says " + std::to_string(rows));
+  }
   return hex(hash.finish());
 }
 
@@ -105,7 +118,7 @@ class Detokenizing {
   }
 
   void run() {
-    LineReader lines(tokens_.manifest());
+    LineReader lines(open_for_reading(tokens_.manifest()), tokens_.manifest());
     for (std::uint64_t shard = 0; shard < settings_.shards(); ++shard) {
       const bool is_wanted = options_.share.has(shard);
       if (is_wanted && !sound_.is_finished(shard, settings_)) {
@@ -300,7 +313,7 @@ DatasetSettings sound_settings(const Workspace& tokens, const DatasetFile& datas
   DatasetSettings settings = dataset.settings;
   settings.form = options.form;
   settings.rows = dataset.counts->done;
-  settings.inputs_sha256 = hash_of_file(tokens.manifest());
+  settings.inputs_sha256 = hash_of_manifest(tokens.manifest(), settings.rows);
   settings.dtype = dtype_name(model.dtype);
   settings.channels = {};
   settings.resampler = options.sink.resampler;

@@ -154,7 +154,8 @@ int dry_run(const Plan& plan, const Workspace& workspace, const DatasetSettings&
 
 int run_tokenize(const TokenizeOptions& options, const CommonOptions& common) {
   const std::string writer = options.form == Form::kParquet ? parquet_writer() : "";
-  const Plan plan(options.inputs);
+  const Plan plan(options.inputs,
+                  is_file_per_row(options.form) ? "." + std::string(form_name(options.form)) : "");
   const Model model = open_model(common, encoding(ModelUse::kEncode, options.levels));
   const DatasetSettings asked = make_settings(model, plan, writer, options);
   const Workspace workspace(options.out);

@@ -4,6 +4,7 @@
 #include <random>
 #include <string>
 
+#include "cli/dataset/file_io.h"
 #include "cli/dataset/line_reader.h"
 #include "cli/dataset/merge.h"
 #include "cli/dataset/parquet.h"
@@ -23,11 +24,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+LineReader own_lines(const std::string& path) { return {open_for_reading(path), path}; }
+
 // manifest.jsonl and errors.jsonl together, in the order of rows.
 class RowLines {
  public:
   explicit RowLines(const Workspace& workspace)
-      : manifest_{LineReader(workspace.manifest())}, errors_{LineReader(workspace.errors())} {}
+      : manifest_{own_lines(workspace.manifest())}, errors_{own_lines(workspace.errors())} {}
 
   struct Line {
     bool failed = false;
@@ -85,6 +88,7 @@ class Verifier {
     while (const auto line = lines.next()) check_line(*line, row++);
     end_shard();
     check_totals(row);
+    check_index_end();
     check_files();
     if (!common_.quiet) {
       report(options_.dataset + ": " + std::to_string(counts_.done) + " recordings, " +
@@ -200,11 +204,24 @@ class Verifier {
   }
 
   void expect_index_line(const std::string& expected) {
-    if (!index_) index_.emplace(workspace_.path("index.json"));
+    if (!index_) index_.emplace(own_lines(workspace_.path("index.json")));
     std::string line;
     if (index_->next(line) && line == expected) return;
     throw NamedError(index_->name(),
                      "line " + std::to_string(index_->number()) + " is not what the manifest says");
+  }
+
+  void check_index_end() {
+    if (settings_.form != Form::kSafetensors) return;
+    try {
+      if (!index_) expect_index_line("{\"weight_map\": {");
+      const std::uint64_t bytes = 2 * told_.frames * static_cast<std::uint64_t>(settings_.levels);
+      expect_index_line("}, \"metadata\": {\"total_size\": " + std::to_string(bytes) + "}}");
+      std::string line;
+      if (index_->next(line)) throw NamedError(index_->name(), "goes on after its end");
+    } catch (const Error& error) {
+      problem(error.what());
+    }
   }
 
   void check_shape(const Json& row, const StoredCodes& codes, const std::string& name) const {
@@ -311,7 +328,8 @@ class Verifier {
     for (fs::recursive_directory_iterator entry(place, error), end; !error && entry != end;
          entry.increment(error)) {
       place = entry->path();
-      if (entry->path().extension() == suffix) ++files;
+      std::error_code unknown;  // is no file of ours
+      if (entry->path().extension() == suffix && entry->is_regular_file(unknown)) ++files;
     }
     if (error) throw NamedError(place, "cannot list: " + error.message());
     const std::uint64_t expected =

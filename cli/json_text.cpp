@@ -4,14 +4,8 @@
 #include <vector>
 
 namespace mimi::cli {
-namespace {
 
-constexpr int kMostLevels = 64;
-constexpr std::size_t kMostKeys = 4096;  // of an object: a key is looked for among all of them
-
-}  // namespace
-
-Json parse_json(std::string_view text) {
+Json parse_json(std::string_view text, int most_levels) {
   using Event = Json::parse_event_t;
   bool refused = false;
   std::vector<std::set<std::string>> keys;  // of each object that is open
@@ -19,8 +13,8 @@ Json parse_json(std::string_view text) {
     if (refused) return false;
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
-    refused = depth > kMostLevels ||
-              (event == Event::key && (keys.back().size() == kMostKeys ||
+    refused = depth > most_levels ||
+              (event == Event::key && (keys.back().size() == kMostJsonKeys ||
                                        !keys.back().insert(value.get<std::string>()).second));
     return !refused;
   };

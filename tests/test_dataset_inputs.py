@@ -198,15 +198,81 @@ class Inputs(DatasetTest):
                           ("in/closed/sub", "cannot be examined: Permission denied")])
         os.chmod(self.path("in/closed"), 0o755)
 
+    def test_as_many_levels_as_may_be(self):
+        """What a manifest or a tar file says becomes a part of a line, which must be read again."""
+        def nested(levels):
+            return b"[" * levels + b"]" * levels
+        self.put("a.wav", wav(noise(3000)))
+        for levels in range(58, 66):
+            self.put("in.jsonl", b'{"path": "a.wav", "x": ' + nested(levels) + b"}")
+            with tarfile.open(self.path("t.tar"), "w") as tar:
+                for name, data in (("b.json", nested(levels)), ("b.wav", self.get("a.wav"))):
+                    about = tarfile.TarInfo(name)
+                    about.size = len(data)
+                    tar.addfile(about, io.BytesIO(data))
+            out, args = f"out{levels}", ("--model", MODEL, "tokenize", "in.jsonl", "--as", "wds", "--out")
+            if levels > 62:
+                self.fails(*args, out, err="in.jsonl: line 1: is not JSON of at most 62 levels .*")
+            else:
+                self.mimi("-q", *args, out)
+                self.mimi("verify", out, err=r".* 0 problems\n")
+            self.tokenize("t.tar", "--out", out + "t", "--as", "wds", code=3 if levels > 63 else 0)
+            self.mimi("verify", out + "t", err=r".* 0 problems\n")
+
+    def test_ids_that_need_a_folder_where_a_file_is(self):
+        self.put("a.wav", wav(noise(3000)))
+        for form, ids, told in (
+                ("npy", ("a", "a.npy/b"), "the id 'a' gives the file 'a.npy', which another id needs as a "
+                                          "folder; a manifest can give ids"),
+                ("mimi", ("x/a.mimi/b/c", "x/a"), "the id 'x/a' gives the file 'x/a.mimi', which .*"),
+                ("npy", ("dataset.json/a",), "an id begins with 'dataset.json/', which is a file of the "
+                                             "dataset")):
+            self.put("in.jsonl", b"\n".join(json.dumps({"path": "a.wav", "id": name}).encode()
+                                            for name in ids))
+            self.fails("--model", MODEL, "tokenize", "in.jsonl", "--out", "out", "--as", form, err=told)
+            self.tokenize("in.jsonl", "--out", "of-" + ids[0].replace("/", "-"), "--as", "wds")
+        self.put("in.jsonl", b'{"path": "a.wav", "id": "b.mimi/a"}\n{"path": "a.wav", "id": "b.npy/x.json/a"}')
+        self.tokenize("in.jsonl", "--out", "out")
+
+    def test_ids_of_any_length(self):
+        self.put("a.wav", wav(noise(3000)))
+        self.put("in.jsonl", b"\n".join(json.dumps({"path": "a.wav", "id": "x" * length}).encode()
+                                        for length in (2**16, 2**16 + 1, 1200000)))
+        for form in ("wds", "safetensors"):
+            self.tokenize("in.jsonl", "--out", form, "--as", form, code=3)
+            self.assertEqual([row["error"] for row in self.lines(form + "/errors.jsonl")],
+                             ["its id is longer than 65536 bytes"] * 2)
+            self.mimi("verify", form, err=r".* 1 recordings, 0 problems\n")
+
+    def test_lines_and_columns_without_end(self):
+        line = b"x" * (2**24 + 1)
+        for name, data, told in (
+                ("in.jsonl", line, "line 1 is longer than 16777216 bytes"),
+                ("list", b"a.wav\n" + line, "line 2 is longer than 16777216 bytes"),
+                ("in.csv", b'path\n"' + (b"x" * 2**20 + b"\n") * 20, "line 17: a quote is too long"),
+                ("in.csv", b"path" + b"," * 4096, "line 1: has more than 4096 fields"),
+                ("in.tsv", b"path\n" + b"\t" * 2**23, "line 2: has more than 4096 fields")):
+            self.put(name, data)
+            self.fails("tokenize", *(("--list",) if name == "list" else ()), name, "--out", "out",
+                       err=f"{name}: {told}")
+        self.put("a.wav", wav(noise(3000)))
+        for text in (15 * 2**20 - 100, 2**24 - 100):
+            self.put("in.jsonl", json.dumps({"path": "a.wav", "text": "x" * text}).encode())
+            if text < 15 * 2**20:
+                self.tokenize("in.jsonl", "--out", "out")
+            else:
+                self.fails("--model", MODEL, "tokenize", "in.jsonl", "--out", "more",
+                           err="a.wav: what is said of it is longer than 15728640 bytes")
+
     def test_wrong_inputs(self):
         self.put("a.wav", wav(noise(3000)))
         os.mkdir(self.path("b"))
         self.put("b/a.wav", wav(noise(3000)))
         for lines, cause in [
                 (b'{"path": "a.wav"}\n{"path": 3}\n', r"in.jsonl: line 2: 'path' is 3, not a text"),
-                (b'{"path"', r"in.jsonl: line 1: is not JSON of at most 64 levels.*"),
+                (b'{"path"', r"in.jsonl: line 1: is not JSON of at most 62 levels.*"),
                 (b'{"path": "a.wav", "x": ' + b"[" * 1000000 + b"]" * 1000000 + b"}",
-                 r"in.jsonl: line 1: is not JSON of at most 64 levels.*"),
+                 r"in.jsonl: line 1: is not JSON of at most 62 levels.*"),
                 (b'{"path": "a.wav", "start": 1e308, "duration": 1e308}',
                  r"in.jsonl: line 1: 'start' is 1e\+308, not a number from 0 to 1e9"),
                 (b'{"path": "a.wav", "start": 2, "end": 1}',
@@ -214,7 +280,7 @@ class Inputs(DatasetTest):
                 (b'{"path": "a.wav", "audio": "a.wav"}',
                  r"in.jsonl: line 1: 'path' and 'audio' mean the same"),
                 (b'{"path": "a.wav", "path": "b.wav"}',
-                 r"in.jsonl: line 1: is not JSON of at most 64 levels with each key once"),
+                 r"in.jsonl: line 1: is not JSON of at most 62 levels with each key once"),
                 (b'{"path": "a.wav", "x": [{"y": 1}, {"y": 1, "y": 2}]}', r"in.jsonl: line 1: is not .*"),
                 (b'{"path": "a.wav"}\n' * 2, r"two recordings have the id 'a': a.wav and a.wav; "
                                               r"a manifest can give ids")]:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Every recording of a dataset exactly once: kills, shares, full disks."""
+import json
 import os
 import random
 import resource
@@ -113,6 +114,20 @@ class ExactlyOnce(DatasetTest):
         self.fails("merge", "a", err="a/shard-000001.tar: cannot be examined: Too many levels of .*")
         os.rename(self.path("a/x"), self.path("a/shard-000001.tar"))
         self.mimi("merge", "a", err=r"mimi: a: 4 recordings, 0 failed\n")
+
+    def test_merge_refuses_numbers_that_no_recording_has(self):
+        self.corpus(2)
+        self.tokenize("in", "--out", "out", "--shard", "1/2")
+        part = "out/.work/shard-000000.jsonl"
+        head, first, second = self.get(part).splitlines()
+        for key in ("samples", "frames"):
+            for number in (-1, 1e300, 2**60, "1", None):
+                row = json.dumps({**json.loads(first), key: number}).encode()
+                self.put(part, b"\n".join((head, row, second, b"")))
+                self.fails("merge", "out", err=rf"{part}: line 2 is damaged")
+        os.remove(self.path(part))
+        os.mkfifo(self.path(part))
+        self.fails("merge", "out", err=rf"{part}: is not a regular file", timeout=20)
 
     def test_full_disk(self):
         """As far as a limit on the size of files is one."""

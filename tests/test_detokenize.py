@@ -62,6 +62,39 @@ class Detokenize(DatasetTest):
                        err="out/manifest.jsonl: line 1 is missing or damaged")
             shutil.rmtree(self.path("sound"))
 
+    def test_lines_that_the_dataset_does_not_know_of(self):
+        self.corpus(2)
+        self.tokenize("in", "--out", "out")
+        lines = self.get("out/manifest.jsonl").splitlines(True)
+        for changed in (lines + lines[:1], lines + [b"{"], lines[:1]):
+            self.put("out/manifest.jsonl", b"".join(changed))
+            self.fails("--model", MODEL, "detokenize", "out", "--out", "sound",
+                       err=f"out/manifest.jsonl: has {len(changed)} lines, dataset.json says 2")
+
+    def test_more_rows_than_there_are(self):
+        """What is claimed costs no work: neither to merge nor to make sound of."""
+        self.corpus(2)
+        self.tokenize("in", "--out", "out", "--shard-size", "1")
+        about = json.loads(self.get("out/dataset.json"))
+        args = ["--model", MODEL, "detokenize", "out", "--out", "sound", "--shard", "2/3"]
+        for rows, told in (
+                (2**31, "out/manifest.jsonl: has 2 lines, dataset.json says 2147483648"),
+                (2**33, "out/dataset.json: its numbers do not fit together"),
+                (2**41, "out/dataset.json: 'rows' is no number from 1 to 1099511627776")):
+            self.put("out/dataset.json", json.dumps({**about, "rows": rows, "shards": rows,
+                                                     "done": rows}).encode())
+            for more in ((), ("--dry-run",)):
+                self.fails(*args, *more, err=told, timeout=20)
+        self.put("out/dataset.json", json.dumps({**about, "rows": 2**32, "shards": 2**32,
+                                                 "complete": False}).encode())
+        self.fails("merge", "out", timeout=20, err="out: of 4294967296 shards these are not finished: "
+                                                   "0-4294967295")
+        os.makedirs(self.path("out/.work"))
+        for shard in (0, 1, 5, 9):
+            self.put(f"out/.work/shard-{shard:06}.jsonl", b"")
+        self.fails("merge", "out", timeout=20, err=r"out: of 4294967296 shards these are not finished: "
+                                                   r"2-4, 6-8, 10-4294967295")
+
     def test_codes_of_another_shape(self):
         """Of half the levels and twice the frames the same codes, in the same order."""
         self.put("a.wav", wav(noise(3000)))

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import tarfile
 import unittest
 
@@ -78,6 +79,61 @@ class Verify(DatasetTest):
                 else:
                     self.finds("--resample", "1", "out",
                                problem="a.wav: row 0: its " + told)
+
+    def test_the_end_of_an_index(self):
+        self.corpus(3)
+        self.put("bad.wav", b"")
+        for inputs in (("in",), ("bad.wav",)):
+            out = "out"
+            self.quietly("tokenize", *inputs, "--out", out, "--as", "safetensors")
+            whole = self.get("out/index.json")
+            self.mimi("verify", out, err=r".* 0 problems\n")
+            last = len(whole.splitlines())
+            for index, problem in (
+                    (whole[:whole.rindex(b"}, ")], f"line {last - 1} is not what the manifest says"),
+                    (whole.replace(b'"total_size": ', b'"total_size": 1'),
+                     f"line {last} is not what the manifest says"),
+                    (whole + b"{}\n", "goes on after its end")):
+                self.put("out/index.json", index)
+                self.finds(out, problem="out/index.json: " + problem)
+            shutil.rmtree(self.path(out))
+
+    def test_folders_that_are_called_as_outputs_are(self):
+        self.put("a.wav", wav(noise(3000)))
+        self.put("in.jsonl", b'{"path": "a.wav", "id": "x.npy/a"}')
+        self.tokenize("in.jsonl", "--out", "out", "--as", "npy")
+        self.mimi("verify", "out", err=r".* 0 problems\n")
+        self.put("out/more.npy", b"")
+        self.finds("out", problem=r"out: has 2 files '\*\.npy', expected 1")
+
+    def test_pipes_in_place_of_files(self):
+        """Nobody writes into them."""
+        self.corpus(2)
+        self.tar("a.wav")
+        for form, name in (("npy", "dataset.json"), ("npy", "manifest.jsonl"), ("npy", "errors.jsonl"),
+                           ("npy", "0/r0.npy"), ("mimi", "0/r0.mimi"), ("wds", "shard-000000.tar"),
+                           ("safetensors", "shard-000000.safetensors"), ("safetensors", "index.json")):
+            self.tokenize("in", "--out", "out", "--as", form)
+            os.remove(self.path("out/" + name))
+            os.mkfifo(self.path("out/" + name))
+            self.mimi("verify", "out", code=1, timeout=20,
+                      err=rf"(mimi: .*\n)*mimi: out/{name}: is not a regular file\n(mimi: .*\n)*")
+            if name not in ("errors.jsonl", "index.json"):
+                self.mimi("--model", MODEL, "-q", "detokenize", "out", "--out", "sound", timeout=20,
+                          code=3 if name.startswith("0/") else 1, err=r"(mimi: .*\n)*")
+                shutil.rmtree(self.path("sound"), ignore_errors=True)
+            shutil.rmtree(self.path("out"))
+        self.tokenize("in.tar", "--out", "out")
+        os.remove(self.path("in.tar"))
+        os.mkfifo(self.path("in.tar"))
+        self.mimi("verify", "--sources", "out", code=1, timeout=20,
+                  err=r"mimi: in.tar: a.wav: is not a regular file\nmimi: .* 1 problem\n")
+
+    def test_lines_that_do_not_end(self):
+        self.put("a.wav", wav(noise(3000)))
+        self.tokenize("a.wav", "--out", "out")
+        self.put("out/manifest.jsonl", b" " * (2**24 + 1))
+        self.fails("verify", "out", err="out/manifest.jsonl: line 1 is longer than 16777216 bytes")
 
     def test_another_dtype(self):
         self.put("a.wav", wav(noise(3000)))

@@ -274,6 +274,10 @@ void Lister::add_tar(const std::string& path, const std::string& inside) {
 
 // And makes way for the next one.
 void Lister::add_sample(Sample& sample) {
+  if (sample.fields.size() > kMostJsonKeys) {
+    sample.error = "its fields are more than " + std::to_string(kMostJsonKeys);
+    sample.fields = Json();
+  }
   for (Row& row : sample.rows) {
     row.fields = sample.fields;
     if (row.error.empty()) row.error = sample.error;
@@ -305,10 +309,11 @@ void Lister::add_sidecar(TarReader& tar, const TarMember& member, Sample& sample
   } else if (suffix == "txt") {
     sample.fields["txt"] = text;
   } else {
-    const Json value = parse_json(text);
-    if (value.is_discarded())
-      sample.error =
-          "its '" + member.name + "' is not JSON of at most 64 levels with each key once";
+    const Json value = parse_json(text, kMostInputLevels);
+    if (value.is_discarded()) {
+      sample.error = "its '" + member.name + "' is not JSON of at most " +
+                     std::to_string(kMostInputLevels) + " levels with each key once";
+    }
     if (value.is_object() && !value.empty()) sample.fields.update(value);
     if (!value.is_object() && !value.is_discarded()) sample.fields["json"] = value;
   }

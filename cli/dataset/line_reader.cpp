@@ -1,6 +1,9 @@
 #include "cli/dataset/line_reader.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "cli/named_error.h"
 
 namespace mimi::cli {
 namespace {
@@ -10,6 +13,7 @@ constexpr std::size_t kBufferBytes = 1 << 16;
 }  // namespace
 
 LineReader::LineReader(const std::string& path) : bytes_(path) {}
+LineReader::LineReader(UniqueFd file, const std::string& name) : bytes_(std::move(file), name) {}
 
 bool LineReader::next(std::string& line) {
   line.clear();
@@ -25,6 +29,10 @@ bool LineReader::next(std::string& line) {
     const auto begin = buffer_.begin() + static_cast<std::ptrdiff_t>(next_);
     const auto end = std::find(begin, buffer_.end(), '\n');
     line.append(begin, end);
+    if (line.size() > kMostLineBytes) {
+      throw NamedError(name(), "line " + std::to_string(number_ + 1) + " is longer than " +
+                                   std::to_string(kMostLineBytes) + " bytes");
+    }
     next_ = static_cast<std::size_t>(end - buffer_.begin());
     if (end == buffer_.end()) continue;
     ++next_;

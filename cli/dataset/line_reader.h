@@ -8,14 +8,18 @@
 
 namespace mimi::cli {
 
+constexpr std::size_t kMostLineBytes = 1 << 24;
+
 // The lines of a text file: without what ends them, be it LF or CR LF, and without the byte order
 // mark that some programs put before the first.
 class LineReader {
  public:
   // "-" is standard input. Throws mimi::Error naming the file.
   explicit LineReader(const std::string& path);
+  // A file opened already.
+  LineReader(UniqueFd file, const std::string& name);
 
-  // False at the end.
+  // False at the end. Throws mimi::Error where a line is longer than kMostLineBytes.
   bool next(std::string& line);
   // Of the line that next() gave last, from 1.
   std::int64_t number() const { return number_; }

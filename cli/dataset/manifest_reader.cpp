@@ -14,6 +14,9 @@
 namespace mimi::cli {
 namespace {
 
+// Each is looked for among all of them.
+constexpr std::size_t kMostColumns = 4096;
+
 // Takes `names` out of `object`; only one of them may be there.
 Json take_one_of(Json& object, std::initializer_list<const char*> names) {
   Json value;
@@ -96,8 +99,11 @@ Row row_of(Json object, const std::string& root) {
 }
 
 Json parse_line(const std::string& line) {
-  Json json = parse_json(line);
-  if (json.is_discarded()) throw Error("is not JSON of at most 64 levels with each key once");
+  Json json = parse_json(line, kMostInputLevels);
+  if (json.is_discarded()) {
+    throw Error("is not JSON of at most " + std::to_string(kMostInputLevels) +
+                " levels with each key once");
+  }
   return json;
 }
 
@@ -113,12 +119,15 @@ class CsvReader {
       if (!next_line(line)) return false;
     } while (line.empty());
     fields.assign(1, "");
+    std::size_t bytes = line.size();
     bool in_quotes = false;
     for (std::size_t i = 0;;) {
       if (i == line.size()) {
         if (!in_quotes) return true;
         fields.back() += '\n';
         if (!next_line(line)) throw Error("a quote is not closed");
+        bytes += line.size() + 1;
+        if (bytes > kMostLineBytes) throw Error("a quote is too long");
         i = 0;
         continue;
       }
@@ -128,6 +137,9 @@ class CsvReader {
       } else if (c == '"') {
         in_quotes = !in_quotes;
       } else if (c == separator_ && !in_quotes) {
+        if (fields.size() == kMostColumns) {
+          throw Error("has more than " + std::to_string(kMostColumns) + " fields");
+        }
         fields.emplace_back();
       } else {
         fields.back() += c;

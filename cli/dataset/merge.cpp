@@ -46,7 +46,7 @@ class Merger {
  private:
   void take_shard(std::uint64_t shard) {
     const std::string name = workspace_.finished(shard);
-    LineReader lines(name);
+    LineReader lines(open_for_reading(name), name);
     try {
       std::string line;
       lines.next(line);
@@ -54,14 +54,20 @@ class Merger {
       const std::uint64_t first = settings_.first_row(shard);
       for (std::uint64_t row = first; row < first + settings_.rows_of(shard); ++row) {
         if (!lines.next(line)) throw NamedError(name, "row " + std::to_string(row) + " is missing");
-        take_row(line, parse_json(line), row, name);
+        const Json json = parse_row_line(line);
+        if (json.is_discarded()) throw_damaged(lines);
+        take_row(line, json, row, name);
       }
       if (lines.next(line)) throw NamedError(name, "has more rows than a shard");
     } catch (const Json::exception&) {
-      throw NamedError(name, "line " + std::to_string(lines.number()) + " is damaged");
+      throw_damaged(lines);
     }
     if (!is_file_per_row(settings_.form))
       check_output(output_place(settings_.form, "", shard), name);
+  }
+
+  [[noreturn]] static void throw_damaged(const LineReader& lines) {
+    throw NamedError(lines.name(), "line " + std::to_string(lines.number()) + " is damaged");
   }
 
   void check_head(const Json& head, std::uint64_t shard) const {

@@ -2,12 +2,14 @@
 
 #include <array>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "cli/dataset/file_io.h"
+#include "cli/dataset/line_reader.h"
 #include "cli/dataset/unique_ids.h"
+#include "cli/named_error.h"
 #include "cli/temporary_file.h"
-#include "core/error.h"
 
 namespace mimi::cli {
 namespace {
@@ -51,6 +53,21 @@ FileStamp stamp_from(const Json& json) {
       .device = json.at(0), .inode = json.at(1), .bytes = json.at(2), .modified_ns = json.at(3)};
 }
 
+// So that the row's line of the manifest, which says some more, can be read.
+constexpr std::size_t kMostRowBytes = kMostLineBytes - (1 << 20);
+
+// The folders of a row's file that have a name as files of rows, or of the dataset, have.
+void add_folders(std::string_view id, std::string_view suffix, std::set<std::string>& folders) {
+  const std::string name = file_name_of_id(id);
+  for (std::size_t slash = name.find('/'); slash != std::string::npos;
+       slash = name.find('/', slash + 1)) {
+    const std::string folder = name.substr(0, slash);
+    if (folder.ends_with(suffix) || folder.ends_with(".json") || folder.ends_with(".jsonl")) {
+      folders.insert(folder);
+    }
+  }
+}
+
 template <typename T>
 std::span<const std::uint8_t> object_bytes(const T& value) {
   return {reinterpret_cast<const std::uint8_t*>(&value), sizeof value};
@@ -63,7 +80,8 @@ void read_back(const UniqueFd& file, std::uint64_t offset, void* data, std::size
 
 }  // namespace
 
-Plan::Plan(const InputOptions& options) {
+Plan::Plan(const InputOptions& options, std::string_view suffix) {
+  std::set<std::string> folders;  // that have a name as files have
   Spool lines, offsets;
   UniqueIds ids;
   Sha256 hash;
@@ -73,6 +91,11 @@ Plan::Plan(const InputOptions& options) {
     hash.update(json_text(json) + "\n");
     if (row.member && row.member->tar) json[kTarKey] = stamp_json(*row.member->tar);
     const std::string line = json_text(json) + "\n";
+    if (line.size() > kMostRowBytes) {
+      throw NamedError(row.source, "what is said of it is longer than " +
+                                       std::to_string(kMostRowBytes) + " bytes");
+    }
+    if (!suffix.empty()) add_folders(row.id, suffix, folders);
     ids.add(row.id);
     offsets.write(object_bytes(offset));
     lines.write(bytes_of(line));
@@ -87,6 +110,21 @@ Plan::Plan(const InputOptions& options) {
     throw Error("two recordings have the id '" + row(same->first).id +
                 "': " + row(same->first).name() + " and " + row(same->second).name() +
                 "; a manifest can give ids");
+  }
+  check_places(folders, suffix);
+}
+
+void Plan::check_places(const std::set<std::string>& folders, std::string_view suffix) const {
+  for (const char* const own : {"dataset.json", "manifest.jsonl", "errors.jsonl"}) {
+    if (folders.contains(own)) {
+      throw Error(std::string("an id begins with '") + own + "/', which is a file of the dataset");
+    }
+  }
+  for (std::uint64_t number = 0; !folders.empty() && number < rows(); ++number) {
+    const std::string place = file_name_of_id(row(number).id) + std::string(suffix);
+    if (!folders.contains(place)) continue;
+    throw Error("the id '" + row(number).id + "' gives the file '" + place +
+                "', which another id needs as a folder; a manifest can give ids");
   }
 }
 

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
 
 #include "cli/dataset/inputs.h"
 #include "cli/dataset/row.h"
@@ -12,8 +15,10 @@ namespace mimi::cli {
 
 class Plan {
  public:
-  // Lists the inputs. Throws mimi::Error when there is no row or two have the same id.
-  explicit Plan(const InputOptions& options);
+  // Lists the inputs. Throws mimi::Error when there is no row or two have the same id. Where each
+  // has a file of its own, what its name ends with is `suffix`: no such file may be where another
+  // needs a folder.
+  explicit Plan(const InputOptions& options, std::string_view suffix = "");
 
   std::uint64_t rows() const { return static_cast<std::uint64_t>(counts_.rows); }
   const InputCounts& counts() const { return counts_; }
@@ -23,6 +28,8 @@ class Plan {
   Row row(std::uint64_t number) const;
 
  private:
+  void check_places(const std::set<std::string>& folders, std::string_view suffix) const;
+
   InputCounts counts_;
   std::string sha256_;
   UniqueFd lines_;    // to_json() of each row

@@ -14,6 +14,7 @@ namespace mimi::cli {
 // What a row may ask for of its recording.
 constexpr double kMostRowSeconds = 1e9;  // 30 years, of its start and of its length
 constexpr int kMostRowChannels = 256;
+constexpr std::size_t kMostIdBytes = 1 << 16;  // of what every form can name
 
 struct Row {
   // A recording within a tar file.

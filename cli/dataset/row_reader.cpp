@@ -57,6 +57,9 @@ bool RowReader::read_task(const std::shared_ptr<const Task>& task) {
 void RowReader::read_row(const std::shared_ptr<const Task>& task) {
   const Row& row = task->row;
   if (!row.error.empty()) throw Error(row.error);
+  if (row.id.size() > kMostIdBytes) {
+    throw Error("its id is longer than " + std::to_string(kMostIdBytes) + " bytes");
+  }
   if (options_.is_file_per_row && !fits_file_system(file_name_of_id(row.id))) {
     throw Error("its id is too long for the name of a file");
   }

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
+#include "cli/byte_reader.h"
+#include "cli/dataset/file_io.h"
 #include "cli/dataset/sha256.h"
 #include "cli/named_error.h"
 #include "core/token_file.h"
@@ -29,6 +29,10 @@ constexpr std::array<std::pair<ResamplerQuality, std::string_view>, 3> kResample
 constexpr const char* kFormat = "mimi dataset";
 constexpr int kVersion = 1;
 constexpr std::int64_t kMostCount = std::int64_t{1} << 50;  // of anything in a dataset
+// What is done for each row or shard, though none is there, comes to an end.
+constexpr std::int64_t kMostRows = std::int64_t{1} << 40;
+constexpr std::uint64_t kMostShards = std::uint64_t{1} << 32;
+constexpr std::size_t kMostFileBytes = 1 << 20;
 constexpr int kMostHz = 1 << 24;
 
 template <typename T, std::size_t count>
@@ -107,8 +111,9 @@ int small(const Json& json, const char* key, int least, int most) {
   return static_cast<int>(whole(json, key, least, most));
 }
 
-std::uint64_t count(const Json& json, const char* key, std::int64_t least) {
-  return static_cast<std::uint64_t>(whole(json, key, least, kMostCount));
+std::uint64_t count(const Json& json, const char* key, std::int64_t least,
+                    std::int64_t most = kMostCount) {
+  return static_cast<std::uint64_t>(whole(json, key, least, most));
 }
 
 DatasetSettings settings_from(const Json& json) {
@@ -118,7 +123,7 @@ DatasetSettings settings_from(const Json& json) {
   DatasetSettings settings = {.program = json.at("program"),
                               .form = known(parse_form(json.at("as").get<std::string>()), "as"),
                               .shard_size = count(json, "shard_size", 1),
-                              .rows = count(json, "rows", 1),
+                              .rows = count(json, "rows", 1, kMostRows),
                               .inputs_sha256 = json.at("inputs_sha256"),
                               .model = json.at("model"),
                               .fingerprint = json.at("fingerprint"),
@@ -140,8 +145,18 @@ DatasetSettings settings_from(const Json& json) {
     settings.rate_hz = small(json, "rate", 1, kMostHz);
     settings.sample_format = json.at("samples_as");
   }
-  if (json.at("shards") != settings.shards()) throw Error("its numbers do not fit together");
+  if (json.at("shards") != settings.shards() || settings.shards() > kMostShards) {
+    throw Error("its numbers do not fit together");
+  }
   return settings;
+}
+
+std::string text_of_dataset_file(const std::string& path) {
+  ByteReader bytes(open_for_reading(path), path);
+  std::vector<std::uint8_t> text(kMostFileBytes + 1);
+  text.resize(bytes.read_fully(text));
+  if (text.size() > kMostFileBytes) throw NamedError(path, "is too long for a dataset.json");
+  return {text.begin(), text.end()};
 }
 
 }  // namespace
@@ -186,16 +201,13 @@ std::string dataset_text(const DatasetSettings& settings,
 }
 
 DatasetFile read_dataset_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  text << file.rdbuf();
-  if (!file) throw NamedError(path, "cannot be read");
+  const std::string text = text_of_dataset_file(path);
   try {
-    const Json json = parse_json(text.str());
+    const Json json = parse_json(text);
     DatasetFile dataset = {.settings = settings_from(json)};
     if (json.at("complete").get<bool>()) {
-      dataset.counts = {.done = count(json, "done", 0),
-                        .failed = count(json, "failed", 0),
+      dataset.counts = {.done = count(json, "done", 0, kMostRows),
+                        .failed = count(json, "failed", 0, kMostRows),
                         .samples = count(json, "samples", 0),
                         .frames = count(json, "frames", 0),
                         .seconds = json.at("seconds")};

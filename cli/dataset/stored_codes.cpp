@@ -76,6 +76,7 @@ class TokenFileCodes : public StoredCodes {
  public:
   TokenFileCodes(const std::string& path, const DatasetSettings& settings, const Json& row)
       : path_(path), frames_(row.at("frames")) {
+    open_for_reading(path);  // throws for what is not a regular file, which might never answer
     const TokenInput input(path);
     const TokenHeader& header = input.header();
     levels_ = header.levels;
@@ -172,8 +173,8 @@ StoredShard::StoredShard(const Workspace& workspace, const DatasetSettings& sett
 
 // Pairs of KEY.npy and KEY.json, each as append_tar_header() has it.
 void StoredShard::read_tar() {
-  TarReader tar(path_);
   const UniqueFd file = open_for_reading(path_);
+  TarReader tar(duplicate(file), path_);
   std::int64_t next = 0;
   while (const std::optional<TarMember> npy = tar.next()) {
     const std::string key = npy->name.substr(0, npy->name.rfind(".npy"));
