@@ -300,13 +300,14 @@ class DatasetFaults(FaultTest):
         self.assertEqual(self.dataset(), expected)
 
     def stop_first(self, first, second, call, number):
-        """Exit codes and messages where `second` runs while `first` has stopped at one of its calls."""
+        """Exit codes and messages where `second` runs while `first` has stopped at one of its calls;
+        a call that is not reached, as some depend on time, stops nothing."""
         process = self.start("--threads", "1", *first, env={**os.environ, "LD_PRELOAD": SHIM,
                                           "MIMI_FAULT": f"{call}:{number}:stop"})
         state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        self.assertEqual(state.si_code, os.CLD_STOPPED)
         other = self.run_with(second, {})
-        process.send_signal(signal.SIGCONT)
+        if state.si_code == os.CLD_STOPPED:
+            process.send_signal(signal.SIGCONT)
         return process.wait(), process.stderr.read(), other.returncode, other.stderr
 
     def check_meanwhile(self, before, first, second, tokenize, expected, choose):
@@ -318,7 +319,7 @@ class DatasetFaults(FaultTest):
                 self.mimi("-q", "--model", TINY, *arguments)
         prepare()
         counts = self.count(first)
-        for call in ("open", "list", "read", "pread", "write", "fsync", "rename"):
+        for call in ("open", "list", "read", "pread", "write", "fsync", "rename", "remove"):
             numbers = range(1, counts[call] + 1)
             if not SOAK and len(numbers) > 2:
                 numbers = choose.sample(numbers, 2)
