@@ -338,9 +338,12 @@ class DatasetFaults(FaultTest):
     def test_another_task_meanwhile(self):
         """Tasks begin, work, merge and end at once, each at every moment of the other."""
         choose = random.Random(5)
-        for form in ("wds", "npy", "safetensors") if SOAK else ("wds",):
-            whole = ["tokenize", "a.wav", "b.wav", "c.wav", "--out", "out", "--as", form,
-                     "--shard-size", "2"]
+        tokenize = ["tokenize", "a.wav", "b.wav", "c.wav", "--shard-size", "2"]
+        self.mimi("-q", "--model", TINY, *tokenize, "--out", "tokens")
+        forms = ("wds", "npy", "safetensors") if SOAK else ("wds",)
+        for maker in (*([*tokenize, "--as", form] for form in forms), ["detokenize", "tokens"]):
+            shutil.rmtree(self.path("out"), ignore_errors=True)
+            whole = [*maker, "--out", "out"]
             half, other_half = [*whole, "--shard", "1/2"], [*whole, "--shard", "2/2"]
             merge = ["merge", "out"]
             self.mimi("-q", "--model", TINY, *whole)
