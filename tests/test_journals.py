@@ -146,6 +146,21 @@ class Strangers(DatasetTest):
                                                              f"mimi: out/.work/{name}: {cause}\n")
                 self.assertEqual(self.get("victim"), b"dear")
 
+    def test_a_link_in_place_of_the_folder_for_work(self):
+        os.mkdir(self.path("victim"))
+        self.put("victim/manifest.part", b"dear")
+        link = r"mimi: out/\.work: is a link: what it leads to may be another's\n"
+        self.work(self.link)
+        os.rmdir(self.path("out/.work"))
+        os.symlink("../victim", self.path("out/.work"))
+        self.tokenize(*self.ARGS, "out", code=1, err=link)
+        shutil.rmtree(self.path("out"))
+        self.tokenize(*self.ARGS, "out", "--shard", "1/2", "--shard-size", "1")
+        shutil.move(self.path("out/.work"), self.path("victim/real"))
+        os.symlink("../victim", self.path("out/.work"))
+        self.mimi("merge", "out", code=1, err=link)
+        self.assertEqual(self.get("victim/manifest.part"), b"dear")
+
     def test_links_in_place_of_sound(self):
         self.mimi("-q", "--model", MODEL, "detokenize", "whole", "--out", "sound")
         self.put("victim", b"dear")

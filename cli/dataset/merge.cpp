@@ -165,6 +165,7 @@ void remove_work(const Workspace& workspace) {
 }
 
 DatasetCounts merge_shards(const Workspace& workspace, const DatasetSettings& settings) {
+  workspace.check_work();
   const std::string missing = missing_shards(workspace, settings);
   if (!missing.empty()) {
     throw NamedError(workspace.out(), "of " + std::to_string(settings.shards()) +

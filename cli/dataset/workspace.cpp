@@ -55,6 +55,7 @@ DatasetFile Workspace::open(const DatasetSettings& settings) const {
     begun = exists(dataset_file());  // another task's: it puts this file there before any other
     if (!begun) throw NamedError(out_, "holds other things and no dataset");
   }
+  check_work();
   if (!begun) {
     make_folder(work());
     DurableFile file(dataset_file(), path(".work/dataset." + random_name() + ".part"));
@@ -65,6 +66,12 @@ DatasetFile Workspace::open(const DatasetSettings& settings) const {
   check_same(dataset.settings, settings, out_);
   if (!dataset.counts) make_folder(work());
   return dataset;
+}
+
+void Workspace::check_work() const {
+  std::error_code ignored;
+  if (!fs::is_symlink(work(), ignored)) return;
+  throw NamedError(work(), "is a link: what it leads to may be another's");
 }
 
 bool Workspace::is_finished(std::uint64_t shard, const DatasetSettings& settings) const {

@@ -29,6 +29,8 @@ class Workspace {
   // Opens or begins the dataset: dataset.json and .work are there afterwards, unless it is
   // finished. Throws mimi::Error when the folder holds another dataset, or other things and none.
   DatasetFile open(const DatasetSettings& settings) const;
+  // Throws mimi::Error where .work is a link, of a stranger's dataset to somebody's files.
+  void check_work() const;
   // What a dataset in the folder says of itself; none: there is none.
   std::optional<DatasetFile> find() const;
 
