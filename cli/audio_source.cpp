@@ -130,7 +130,7 @@ class SndfileSource : public AudioSource {
     }
     rate_hz_ = info.samplerate;
     channels_ = info.channels;
-    told_frames_ = info.frames;
+    told_frames_ = std::min<sf_count_t>(info.frames, SF_COUNT_MAX - 1);  // and one may be added
     type_ = info.format & SF_FORMAT_TYPEMASK;
     // The length of an MPEG file is a guess, and that of a stream may be unknown.
     if (type_ != SF_FORMAT_MPEG && info.frames < SF_COUNT_MAX) length_ = info.frames;
