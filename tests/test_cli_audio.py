@@ -138,6 +138,11 @@ class Reading(CliTest):
         bext = chunk(b"bext", b"x" * 601)
         self.same(wav(self.sound, before=bext) + chunk(b"LIST", b"INFO"))
         self.same(wav(self.sound) + chunk(b"LIST", b"x" * 100))
+        # Between the format and the samples.
+        for size in (0, 601, 9000):
+            data = wav(self.sound)
+            whole = data[:36] + chunk(b"LIST", b"x" * size) + data[36:]
+            self.same(whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:])
 
     def test_truncated_wav(self):
         whole = wav(self.sound)
