@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "tests/files.h"
-#include "tests/token_samples.h"
 #include "tests/token_parts.h"
+#include "tests/token_samples.h"
 
 namespace mimi::test {
 namespace {

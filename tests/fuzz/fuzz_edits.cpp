@@ -14,8 +14,8 @@
 #include "cli/token_table.h"
 #include "core/token_rescue.h"
 #include "tests/fuzz/token_file_maker.h"
-#include "tests/token_samples.h"
 #include "tests/token_parts.h"
+#include "tests/token_samples.h"
 
 namespace mimi::test {
 namespace {
