@@ -41,11 +41,7 @@ AudioInput::AudioInput(std::unique_ptr<AudioSource> source, const SourceOptions&
     throw Error(name() + ": its sample rate, " + std::to_string(source_->rate_hz()) +
                 " Hz, is more than 256 times away from " + std::to_string(rate_hz) + " Hz");
   }
-  if (streams_ > Resampler::kMostChannels) {
-    throw Error(name() + ": of " + std::to_string(streams_) +
-                " channels the rate cannot be changed, but of at most " +
-                std::to_string(Resampler::kMostChannels));
-  }
+  Resampler::check_channels(name(), streams_);
   resampler_ = std::thread([this, options, rate_hz] {
     try {
       resample_all(options, rate_hz);

@@ -38,11 +38,7 @@ AudioOutput::AudioOutput(const AudioOutputOptions& options)
     throw Error(options.place.path + ": a sample rate of " + std::to_string(rate_hz_) +
                 " Hz is more than 256 times away from " + std::to_string(options.from_hz) + " Hz");
   }
-  if (rate_hz_ != options.from_hz && options.channels > Resampler::kMostChannels) {
-    throw Error(options.place.path + ": of " + std::to_string(options.channels) +
-                " channels the rate cannot be changed, but of at most " +
-                std::to_string(Resampler::kMostChannels));
-  }
+  if (rate_hz_ != options.from_hz) Resampler::check_channels(options.place.path, options.channels);
   sink_ =
       open_audio_sink(options.place, options.sink, rate_hz_, options.channels, options.expected_s);
   if (rate_hz_ == options.from_hz) return;

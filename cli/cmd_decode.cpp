@@ -249,10 +249,8 @@ std::optional<double> whole_seconds(const std::string& path, const TokenHeader& 
   std::error_code ignored;
   if (path != "-" && std::filesystem::is_regular_file(path, ignored)) {
     ByteReader bytes(path);
-    if (bytes.is_regular()) {
-      const auto info = naming(bytes.name(), [&] { return read_token_info(token_source(bytes)); });
-      return static_cast<double>(info.totals.samples) / header.sample_rate_hz;
-    }
+    const auto info = naming(bytes.name(), [&] { return read_token_info(token_source(bytes)); });
+    return static_cast<double>(info.totals.samples) / header.sample_rate_hz;
   }
   if (!header.source_samples || header.source_rate_hz == 0) return std::nullopt;
   return static_cast<double>(*header.source_samples) / header.source_rate_hz;

@@ -7,8 +7,8 @@ namespace mimi::cli {
 namespace {
 
 // Many streams share the memory that one has for its block.
-StreamOptions shared(StreamOptions options, int streams) {
-  constexpr int kFrames = 48;
+StreamOptions with_shared_block(StreamOptions options, int streams) {
+  constexpr int kFrames = 48;  // as StreamOptions has where it says nothing
   if (options.block_frames == 0 && streams > 1)
     options.block_frames = std::max(1, kFrames / streams);
   return options;
@@ -19,7 +19,7 @@ StreamOptions shared(StreamOptions options, int streams) {
 EncoderBank::EncoderBank(const Model& model, const EncoderOptions& options, int streams)
     : levels_(static_cast<std::size_t>(options.levels)), codes_(static_cast<std::size_t>(streams)) {
   EncoderOptions own = options;
-  own.stream = shared(options.stream, streams);
+  own.stream = with_shared_block(options.stream, streams);
   for (int i = 0; i < streams; ++i) encoders_.emplace_back(model, own);
 }
 
@@ -67,7 +67,7 @@ DecoderBank::DecoderBank(const Model& model, const DecoderBankOptions& options)
       levels_(options.decoder.levels),
       file_levels_(static_cast<std::size_t>(options.file_levels)),
       samples_(static_cast<std::size_t>(options.streams)) {
-  options_.stream = shared(options_.stream, options.streams);
+  options_.stream = with_shared_block(options_.stream, options.streams);
 }
 
 void DecoderBank::make_decoders() {

@@ -54,6 +54,14 @@ bool Resampler::supports(int from_hz, int to_hz) {
   return from_hz > 0 && to_hz > 0 && src_is_valid_ratio(static_cast<double>(to_hz) / from_hz) != 0;
 }
 
+void Resampler::check_channels(const std::string& name, int channels) {
+  constexpr int kMostChannels = 128;
+  if (channels <= kMostChannels) return;
+  throw Error(name + ": of " + std::to_string(channels) +
+              " channels the rate cannot be changed, but of at most " +
+              std::to_string(kMostChannels));
+}
+
 Resampler::Resampler(int from_hz, int to_hz, int channels, ResamplerQuality quality)
     : state_(std::make_unique<State>(quality, channels)),
       from_hz_(from_hz),

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cli/audio_format.h"
@@ -17,9 +18,10 @@ std::int64_t resampled_length(std::int64_t frames, int from_hz, int to_hz);
 
 class Resampler {
  public:
-  static constexpr int kMostChannels = 128;  // libsamplerate's
   // Whether libsamplerate can: neither rate may be more than 256 times the other.
   static bool supports(int from_hz, int to_hz);
+  // Throws mimi::Error, naming the file, where there are more than libsamplerate takes.
+  static void check_channels(const std::string& name, int channels);
 
   Resampler(int from_hz, int to_hz, int channels, ResamplerQuality quality);
   ~Resampler();

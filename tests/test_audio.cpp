@@ -142,18 +142,23 @@ TEST_CASE("level sets") {
   }
 }
 
-TEST_CASE("the length of a compressed WAV is checked, which libsndfile does not") {
-  const TempDir folder;
-  const std::string path = folder / "adpcm.wav";
+// 30000 samples at 24 kHz, by libsndfile in one of its formats.
+void write_sound(const std::string& path, int format) {
   SF_INFO info{};
   info.samplerate = 24000;
   info.channels = 1;
-  info.format = SF_FORMAT_WAV | SF_FORMAT_IMA_ADPCM;
+  info.format = format;
   SNDFILE* file = sf_open(path.c_str(), SFM_WRITE, &info);
   REQUIRE(file != nullptr);
   const std::vector<float> wave = sine(24000, 440, 30000);
   CHECK(sf_write_float(file, wave.data(), 30000) == 30000);
   REQUIRE(sf_close(file) == 0);
+}
+
+TEST_CASE("the length of a compressed WAV is checked, which libsndfile does not") {
+  const TempDir folder;
+  const std::string path = folder / "adpcm.wav";
+  write_sound(path, SF_FORMAT_WAV | SF_FORMAT_IMA_ADPCM);
 
   std::vector<float> read(100000);
   CHECK(open_audio_source(path, {})->read(read) >= 30000);
@@ -164,15 +169,7 @@ TEST_CASE("the length of a compressed WAV is checked, which libsndfile does not"
 TEST_CASE("a part may end a little after the end of a file whose length is a guess") {
   const TempDir folder;
   const std::string path = folder / "a.mp3";
-  SF_INFO info{};
-  info.samplerate = 24000;
-  info.channels = 1;
-  info.format = SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III;
-  SNDFILE* file = sf_open(path.c_str(), SFM_WRITE, &info);
-  REQUIRE(file != nullptr);
-  const std::vector<float> wave = sine(24000, 440, 30000);
-  CHECK(sf_write_float(file, wave.data(), 30000) == 30000);
-  REQUIRE(sf_close(file) == 0);
+  write_sound(path, SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III);
 
   std::vector<float> read(100000);
   const auto length = open_audio_source(path, {})->read(read);
