@@ -22,9 +22,8 @@ class Limits(CliTest):
     most_kb = 0
     seen = {}  # group -> digests of its cases
 
-    def refused(self, name, pattern, *arguments):
-        """`name` begins the line after "mimi: "; `pattern` is for the rest of it."""
-        before = self.files()
+    def measure(self, *arguments):
+        """The exit code, both outputs, and what it took."""
         process = subprocess.Popen(
             [MIMI, "--threads", "1", *arguments], cwd=self.dir, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -34,10 +33,16 @@ class Limits(CliTest):
         process.stderr.close()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
+        return process.returncode, out, err, usage
+
+    def refused(self, name, pattern, *arguments):
+        """`name` begins the line after "mimi: "; `pattern` is for the rest of it."""
+        before = self.files()
+        code, out, err, usage = self.measure(*arguments)
         after = self.files()
         for left in set(after) - set(before):
             os.remove(self.path(left))
-        self.assertEqual(process.returncode, 1, err)
+        self.assertEqual(code, 1, err)
         self.assertEqual(out, b"", err)
         self.assertIsNotNone(re.fullmatch(f"mimi: {re.escape(name)}: {pattern}\n", err), err)
         self.assertTrue(err.isascii() and err.isprintable() or err[:-1].isprintable(), repr(err))
@@ -125,6 +130,18 @@ class Limits(CliTest):
         self.put("lost.txt", (first + "\n" + "lost\n" * 4000).encode())
         self.refused("lost.txt", r"has at least \d+ codes of lost frames, a table of it can have \d+",
                      "convert", "lost.txt", "--as", "mimi", "-o", "out")
+
+    def test_streams_without_frames(self):
+        """A decoder's memory is taken for streams that have something to decode: 300 bytes can name 255."""
+        self.put("a.raw", b"")
+        self.mimi("encode", "--raw", "s16", "a.raw", "-o", "a.mimi")
+        self.mimi("convert", "a.mimi", "--as", "text", "-o", "a.txt")
+        self.put("b.txt", self.get("a.txt").replace(b'"streams":1,', b'"streams":255,'))
+        self.mimi("convert", "b.txt", "--as", "mimi", "-o", "b.mimi")
+        code, _, err, usage = self.measure("decode", "b.mimi", "-o", "b.wav")
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(int.from_bytes(self.get("b.wav")[22:24], "little"), 255)
+        self.assertLess(usage.ru_maxrss, MOST_KB)
 
     def test_many_keys(self):
         """In a time that grows with their number alone."""
