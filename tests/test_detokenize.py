@@ -62,6 +62,18 @@ class Detokenize(DatasetTest):
                        err="out/manifest.jsonl: line 1 is missing or damaged")
             shutil.rmtree(self.path("sound"))
 
+    def test_another_codec_than_the_model_s(self):
+        self.put("a.wav", wav(noise(3000)))
+        self.tokenize("a.wav", "--out", "out", "--as", "npy")
+        about = json.loads(self.get("out/dataset.json"))
+        for key in ("sample_rate", "frame_samples", "codebook_size", "levels"):
+            value = about[key] + 1
+            most = "at most " if key == "levels" else ""
+            self.put("out/dataset.json", json.dumps({**about, key: value}).encode())
+            for command in (("detokenize", "out", "--out", "sound"), ("verify", "--resample", "1", "out")):
+                self.fails("--model", MODEL, *command,
+                           err=f"out: its '{key}' is {value}, that of its model {most}{about[key]}")
+
     def test_lines_that_the_dataset_does_not_know_of(self):
         self.corpus(2)
         self.tokenize("in", "--out", "out")

@@ -97,10 +97,24 @@ DatasetFile find_finished(const Workspace& workspace) {
 
 void check_model(const DatasetSettings& settings, const ModelInfo& model, const std::string& name) {
   const std::string found = hex_text(model.fingerprint);
-  if (found == settings.fingerprint) return;
-  throw NamedError(name, "was made with the model '" + settings.model + "' (fingerprint " +
-                             settings.fingerprint + "), not with '" + model.name +
-                             "' (fingerprint " + found + "); --model chooses another");
+  if (found != settings.fingerprint) {
+    throw NamedError(name, "was made with the model '" + settings.model + "' (fingerprint " +
+                               settings.fingerprint + "), not with '" + model.name +
+                               "' (fingerprint " + found + "); --model chooses another");
+  }
+  const auto check = [&name](const char* key, int there, bool is_right, const std::string& own) {
+    if (is_right) return;
+    throw NamedError(name, "its '" + std::string(key) + "' is " + std::to_string(there) +
+                               ", that of its model " + own);
+  };
+  const auto check_equal = [&check](const char* key, int there, int own) {
+    check(key, there, there == own, std::to_string(own));
+  };
+  check_equal("sample_rate", settings.sample_rate, model.sample_rate);
+  check_equal("frame_samples", settings.frame_samples, model.frame_samples);
+  check_equal("codebook_size", settings.codebook_size, model.codebook_size);
+  check("levels", settings.levels, settings.levels <= model.levels,
+        "at most " + std::to_string(model.levels));
 }
 
 std::string shard_head(const DatasetSettings& settings, std::uint64_t shard) {

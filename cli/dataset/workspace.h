@@ -45,7 +45,8 @@ class Workspace {
 
 // Throws mimi::Error where the folder holds no finished dataset.
 DatasetFile find_finished(const Workspace& workspace);
-// Throws mimi::Error naming the dataset when it was made with another model.
+// Throws mimi::Error naming the dataset when it was made with another model, or says of the codec
+// what that model is not.
 void check_model(const DatasetSettings& settings, const ModelInfo& model, const std::string& name);
 // The first line of a finished shard's .jsonl.
 std::string shard_head(const DatasetSettings& settings, std::uint64_t shard);
