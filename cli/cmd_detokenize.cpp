@@ -135,7 +135,12 @@ class Detokenizing {
   bool some_failed() const { return failed_ > 0; }
 
  private:
-  using StoredShards = std::map<std::uint64_t, StoredShard>;
+  // A shard of the dataset, or why it cannot be read.
+  struct Source {
+    std::optional<StoredShard> shard;
+    std::string error;
+  };
+  using Sources = std::map<std::uint64_t, Source>;
 
   DatasetFigures figures() const {
     return {.rows = rows_,
@@ -164,20 +169,13 @@ class Detokenizing {
   void make_shard(std::uint64_t shard, std::vector<Recording> recordings) {
     const std::string lock_name = sound_.journal(shard);
     const UniqueFd lock = lock_new_file(lock_name);
-    StoredShards stored;
-    for (const Recording& recording : recordings) {
-      const std::uint64_t source =
-          recording.json.at("row").get<std::uint64_t>() / token_settings_.shard_size;
-      if (!stored.contains(source)) {
-        stored.try_emplace(source, tokens_, token_settings_, source);
-      }
-    }
+    const Sources sources = open_sources(recordings);
     std::vector<Recording*> order;
     for (Recording& recording : recordings) order.push_back(&recording);
     std::stable_sort(order.begin(), order.end(), [](const Recording* a, const Recording* b) {
       return a->json.at("frames") > b->json.at("frames");
     });
-    make_all(order, stored, shard);
+    make_all(order, sources, shard);
     DurableFile finished(sound_.finished(shard), sound_.unfinished(shard, "jsonl"));
     finished.write(bytes_of(shard_head(settings_, shard) + "\n"));
     for (const Recording& recording : recordings) finished.write(bytes_of(recording.made + "\n"));
@@ -185,9 +183,32 @@ class Detokenizing {
     unlink(lock_name.c_str());  // one that stays, of a finished shard, is in nobody's way
   }
 
+  std::uint64_t source_of(const Recording& recording) const {
+    return recording.json.at("row").get<std::uint64_t>() / token_settings_.shard_size;
+  }
+
+  // What is wrong with a shard's file fails its recordings, anything else everything.
+  Sources open_sources(const std::vector<Recording>& recordings) const {
+    Sources sources;
+    for (const Recording& recording : recordings) {
+      const std::uint64_t shard = source_of(recording);
+      const auto [source, is_new] = sources.try_emplace(shard);
+      if (!is_new) continue;
+      try {
+        source->second.shard.emplace(tokens_, token_settings_, shard);
+      } catch (const ShortageError&) {
+        throw;
+      } catch (const Error& error) {
+        const std::string file = tokens_.path(output_place(token_settings_.form, "", shard));
+        if (!std::string_view(error.what()).starts_with(file + ": ")) throw;
+        source->second.error = error.what();
+      }
+    }
+    return sources;
+  }
+
   // As many at once as there are workers; the first failure of the whole is rethrown.
-  void make_all(const std::vector<Recording*>& order, const StoredShards& stored,
-                std::uint64_t shard) {
+  void make_all(const std::vector<Recording*>& order, const Sources& sources, std::uint64_t shard) {
     std::atomic<std::size_t> next = 0, ended = 0;
     std::exception_ptr failure;
     std::mutex mutex;
@@ -196,7 +217,7 @@ class Detokenizing {
         Decoder decoder(model_, {.levels = first_levels(settings_.levels),
                                  .stream = {.window = settings_.window}});
         for (std::size_t i = next++; i < order.size(); i = next++) {
-          make(*order[i], stored, decoder, shard);
+          make(*order[i], sources, decoder, shard);
         }
       } catch (...) {
         const std::lock_guard lock(mutex);
@@ -215,20 +236,20 @@ class Detokenizing {
     if (failure) std::rethrow_exception(failure);
   }
 
-  void make(Recording& recording, const StoredShards& stored, Decoder& decoder,
-            std::uint64_t shard) {
+  void make(Recording& recording, const Sources& sources, Decoder& decoder, std::uint64_t shard) {
     const Json& json = recording.json;
     const std::string id = json.at("id");
     Json made = {{"id", id},
                  {"row", recording.row},
                  {"source", tokens_.path(json.at("output").get<std::string>())}};
     try {
-      const std::uint64_t source = json.at("row").get<std::uint64_t>() / token_settings_.shard_size;
+      const Source& source = sources.at(source_of(recording));
       const std::int64_t samples = length(json);
       const std::string place = output_place(settings_.form, id, shard);
       if (!fits_file_system(place)) throw Error("its id is too long for the name of a file");
       if (type_of(sound_.path(place)) != fs::file_type::regular) {
-        decode(*stored.at(source).codes(json, recording.line), json, decoder, samples, place,
+        if (!source.shard) throw Error(source.error);
+        decode(*source.shard->codes(json, recording.line), json, decoder, samples, place,
                recording.row);
       }
       made["seconds"] = static_cast<double>(samples) / rate_hz();

@@ -118,6 +118,35 @@ class Detokenize(DatasetTest):
         self.assertEqual(self.lines("sound/errors.jsonl")[0]["error"],
                          "a.npy: has 3 levels of 4 frames, expected 6 of 2")
 
+    def test_a_damaged_shard(self):
+        """Its recordings fail, and no others."""
+        self.corpus(6)
+        for form, byte in (("wds", 10), ("safetensors", 10), ("parquet", -1)):
+            self.tokenize("in", "--out", form, "--as", form, "--shard-size", "2")
+            name = self.lines(form + "/manifest.jsonl")[2]["output"]
+            data = bytearray(self.get(f"{form}/{name}"))
+            data[byte] ^= 1
+            self.put(f"{form}/{name}", data)
+            self.detokenize(form, "--out", form + "-sound", code=3)
+            self.assertEqual([row["row"] for row in self.lines(form + "-sound/manifest.jsonl")],
+                             [0, 1, 4, 5])
+            for row, error in zip((2, 3), self.lines(form + "-sound/errors.jsonl"), strict=True):
+                self.assertEqual(error["row"], row)
+                self.assertTrue(error["error"].startswith(f"{form}/{name}: "), error)
+            self.fails("--model", MODEL, "detokenize", form, "--out", "strict-" + form, "--strict",
+                       err=f"{form}/{name}: .*")
+
+    def test_a_reader_of_parquet_that_is_killed(self):
+        """By the machine, most often: no fault of the recordings."""
+        self.corpus(2)
+        self.tokenize("in", "--out", "out", "--as", "parquet")
+        self.put("killed", b'#!/bin/sh\n[ "$3" = --back ] && kill -9 $$\nexec ' +
+                 os.environ["MIMI_PYTHON"].encode() + b' "$@"\n')
+        os.chmod(self.path("killed"), 0o755)
+        args = ["--model", MODEL, "-q", "detokenize", "out", "--out", "sound"]
+        self.fails(*args, env={"MIMI_PYTHON": "./killed"}, err="./killed: ended by signal 9")
+        self.mimi(*args)
+
     def test_a_place_that_cannot_be_examined(self):
         self.corpus(2)
         self.tokenize("in", "--out", "out", "--shard-size", "1")

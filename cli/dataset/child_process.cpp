@@ -11,8 +11,8 @@
 #include <cstring>
 
 #include "cli/byte_reader.h"
+#include "cli/named_error.h"
 #include "cli/temporary_file.h"
-#include "core/error.h"
 
 namespace mimi::cli {
 namespace {
@@ -77,8 +77,11 @@ void run_program(const std::vector<std::string>& arguments, int input, const Tak
   while (const std::size_t count = output.read(buffer)) take(std::span(buffer).first(count));
   const int status = child.wait();
   if (status == 0) return;
+  // Most often by a machine that has too little memory.
+  if (WIFSIGNALED(status)) {
+    throw ShortageError(arguments[0], "ended by signal " + std::to_string(WTERMSIG(status)));
+  }
   const std::string line = last_line(std::move(complaint));
-  if (WIFSIGNALED(status)) throw Error("ended by signal " + std::to_string(WTERMSIG(status)));
   throw Error(line.empty() ? "exit code " + std::to_string(WEXITSTATUS(status)) : line);
 }
 
