@@ -246,7 +246,8 @@ class Detokenizing {
       const Source& source = sources.at(source_of(recording));
       const std::int64_t samples = length(json);
       const std::string place = output_place(settings_.form, id, shard);
-      if (!fits_file_system(place)) throw Error("its id is too long for the name of a file");
+      if (!fits_file_system(file_name_of_id(id)))
+        throw Error("its id is too long for the name of a file");
       if (type_of(sound_.path(place)) != fs::file_type::regular) {
         if (!source.shard) throw Error(source.error);
         decode(*source.shard->codes(json, recording.line), json, decoder, samples, place,

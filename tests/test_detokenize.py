@@ -147,6 +147,18 @@ class Detokenize(DatasetTest):
         self.fails(*args, env={"MIMI_PYTHON": "./killed"}, err="./killed: ended by signal 9")
         self.mimi(*args)
 
+    def test_ids_as_long_as_tokenize_takes_them(self):
+        self.put("a.wav", wav(noise(3000)))
+        names = ["x" * 240, "y" * 241]
+        self.put("in.jsonl", b"".join(json.dumps({"path": "a.wav", "id": name}).encode() + b"\n"
+                                      for name in names))
+        for form, as_wav in (("npy", "wav"), ("wds", "flac")):
+            self.tokenize("in.jsonl", "--out", form, "--as", form, code=0 if form == "wds" else 3)
+            self.detokenize(form, "--out", form + "-sound", "--as", as_wav,
+                            code=3 if form == "wds" else 0)
+            self.assertEqual([row["id"] for row in self.lines(form + "-sound/manifest.jsonl")],
+                             names[:1])
+
     def test_a_place_that_cannot_be_examined(self):
         self.corpus(2)
         self.tokenize("in", "--out", "out", "--shard-size", "1")
