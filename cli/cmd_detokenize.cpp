@@ -22,6 +22,7 @@
 #include "cli/dataset/line_reader.h"
 #include "cli/dataset/make_dataset.h"
 #include "cli/dataset/merge.h"
+#include "cli/dataset/output_places.h"
 #include "cli/dataset/parquet.h"
 #include "cli/dataset/row_codes.h"
 #include "cli/dataset/sha256.h"
@@ -94,6 +95,26 @@ std::string hash_of_manifest(const std::string& path, std::uint64_t rows) {
         path, "has " + std::to_string(lines) + " lines, dataset.json says " + std::to_string(rows));
   }
   return hex(hash.finish());
+}
+
+// Damaged lines are told of when their turn comes.
+void each_id(const Workspace& tokens, const std::function<void(const std::string&)>& take) {
+  LineReader lines(open_for_reading(tokens.manifest()), tokens.manifest());
+  std::string line;
+  while (lines.next(line)) {
+    const Json json = parse_row_line(line);
+    if (describes_codes(json)) take(json.at("id").get<std::string>());
+  }
+}
+
+void check_places(const Workspace& tokens, Form form) {
+  OutputPlaces places("." + std::string(form_name(form)), "another --as has other names");
+  each_id(tokens, [&places](const std::string& id) { places.add(id); });
+  naming(tokens.out(), [&] {
+    places.check_own();
+    if (!places.may_be_taken()) return;
+    each_id(tokens, [&places](const std::string& id) { places.check(id); });
+  });
 }
 
 class Detokenizing {
@@ -377,6 +398,7 @@ int run_detokenize(const DetokenizeOptions& options, const CommonOptions& common
   const Model model = open_model(common, {.use = ModelUse::kDecode});
   check_model(dataset.settings, model.info(), options.dataset);
   const DatasetSettings asked = sound_settings(tokens, dataset, model.info(), options);
+  check_places(tokens, options.form);
   if (options.dry_run) return dry_run(sound, asked, dataset, options);
   const auto make_shards = [&](const DatasetSettings& settings) {
     Detokenizing detokenizing(tokens, dataset.settings, sound, settings, model, options, common);

@@ -159,6 +159,25 @@ class Detokenize(DatasetTest):
             self.assertEqual([row["id"] for row in self.lines(form + "-sound/manifest.jsonl")],
                              names[:1])
 
+    def test_ids_that_need_a_folder_where_a_file_is(self):
+        self.put("a.wav", wav(noise(3000)))
+        for number, (ids, told) in enumerate((
+                (("a", "a.wav/b"), "the id 'a' gives the file 'a.wav', which another id needs as a "
+                                   "folder; another --as has other names"),
+                (("x/a.wav/b/c", "x/a"), "the id 'x/a' gives the file 'x/a.wav', which .*"),
+                (("manifest.jsonl/b",), "an id begins with 'manifest.jsonl/', which is a file of the "
+                                        "dataset"))):
+            self.put("in.jsonl", b"\n".join(json.dumps({"path": "a.wav", "id": name}).encode()
+                                            for name in ids))
+            out = f"out{number}"
+            self.tokenize("in.jsonl", "--out", out, "--as", "wds")
+            for more in ((), ("--dry-run",)):
+                self.fails("--model", MODEL, "detokenize", out, "--out", "sound", *more,
+                           err=f"{out}: {told}")
+            self.assertFalse(os.path.exists(self.path("sound")))
+            if len(ids) > 1:
+                self.detokenize(out, "--out", out + "-flac", "--as", "flac")
+
     def test_a_place_that_cannot_be_examined(self):
         self.corpus(2)
         self.tokenize("in", "--out", "out", "--shard-size", "1")

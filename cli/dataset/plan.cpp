@@ -56,18 +56,6 @@ FileStamp stamp_from(const Json& json) {
 // So that the row's line of the manifest, which says some more, can be read.
 constexpr std::size_t kMostRowBytes = kMostLineBytes - (1 << 20);
 
-// The folders of a row's file that have a name as files of rows, or of the dataset, have.
-void add_folders(std::string_view id, std::string_view suffix, std::set<std::string>& folders) {
-  const std::string name = file_name_of_id(id);
-  for (std::size_t slash = name.find('/'); slash != std::string::npos;
-       slash = name.find('/', slash + 1)) {
-    const std::string folder = name.substr(0, slash);
-    if (folder.ends_with(suffix) || folder.ends_with(".json") || folder.ends_with(".jsonl")) {
-      folders.insert(folder);
-    }
-  }
-}
-
 template <typename T>
 std::span<const std::uint8_t> object_bytes(const T& value) {
   return {reinterpret_cast<const std::uint8_t*>(&value), sizeof value};
@@ -81,7 +69,7 @@ void read_back(const UniqueFd& file, std::uint64_t offset, void* data, std::size
 }  // namespace
 
 Plan::Plan(const InputOptions& options, std::string_view suffix) {
-  std::set<std::string> folders;  // that have a name as files have
+  OutputPlaces places(suffix, "a manifest can give ids");
   Spool lines, offsets;
   UniqueIds ids;
   Sha256 hash;
@@ -95,7 +83,7 @@ Plan::Plan(const InputOptions& options, std::string_view suffix) {
       throw NamedError(row.source, "what is said of it is longer than " +
                                        std::to_string(kMostRowBytes) + " bytes");
     }
-    if (!suffix.empty()) add_folders(row.id, suffix, folders);
+    if (!suffix.empty()) places.add(row.id);
     ids.add(row.id);
     offsets.write(object_bytes(offset));
     lines.write(bytes_of(line));
@@ -111,21 +99,13 @@ Plan::Plan(const InputOptions& options, std::string_view suffix) {
                 "': " + row(same->first).name() + " and " + row(same->second).name() +
                 "; a manifest can give ids");
   }
-  check_places(folders, suffix);
+  check_places(places);
 }
 
-void Plan::check_places(const std::set<std::string>& folders, std::string_view suffix) const {
-  for (const char* const own : {"dataset.json", "manifest.jsonl", "errors.jsonl"}) {
-    if (folders.contains(own)) {
-      throw Error(std::string("an id begins with '") + own + "/', which is a file of the dataset");
-    }
-  }
-  for (std::uint64_t number = 0; !folders.empty() && number < rows(); ++number) {
-    const std::string place = file_name_of_id(row(number).id) + std::string(suffix);
-    if (!folders.contains(place)) continue;
-    throw Error("the id '" + row(number).id + "' gives the file '" + place +
-                "', which another id needs as a folder; a manifest can give ids");
-  }
+void Plan::check_places(const OutputPlaces& places) const {
+  places.check_own();
+  if (!places.may_be_taken()) return;
+  for (std::uint64_t number = 0; number < rows(); ++number) places.check(row(number).id);
 }
 
 Row Plan::row(std::uint64_t number) const {

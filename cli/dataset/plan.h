@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
 #include <string>
 #include <string_view>
 
 #include "cli/dataset/inputs.h"
+#include "cli/dataset/output_places.h"
 #include "cli/dataset/row.h"
 #include "cli/dataset/sha256.h"
 #include "cli/unique_fd.h"
@@ -28,7 +28,7 @@ class Plan {
   Row row(std::uint64_t number) const;
 
  private:
-  void check_places(const std::set<std::string>& folders, std::string_view suffix) const;
+  void check_places(const OutputPlaces& places) const;
 
   InputCounts counts_;
   std::string sha256_;
