@@ -70,6 +70,53 @@ class RowLines {
   Lines manifest_, errors_;
 };
 
+// The codes of a recording, encoded again as far as they are asked for.
+class EncodedAgain {
+ public:
+  EncodedAgain(RowInput& input, Encoder& encoder) : input_(input), encoder_(encoder) {
+    encoder_.reset();
+  }
+
+  // Whether these are the next ones.
+  bool take(std::span<const std::uint16_t> run) {
+    encode(run.size());
+    if (codes_.size() < run.size() || !std::equal(run.begin(), run.end(), codes_.begin())) {
+      return false;
+    }
+    codes_.erase(codes_.begin(), codes_.begin() + static_cast<std::ptrdiff_t>(run.size()));
+    return true;
+  }
+
+  // Whether there are more codes than were taken.
+  bool goes_on() {
+    encode(1);
+    return !codes_.empty();
+  }
+
+  // That were read, at the codec's rate: all, once it does not go on.
+  std::int64_t samples() const { return samples_read_; }
+
+ private:
+  void encode(std::size_t count) {
+    while (codes_.size() < count && !is_ended_) {
+      is_ended_ = !input_.read(samples_);
+      if (is_ended_) {
+        encoder_.finish(codes_);
+      } else {
+        encoder_.push(samples_, codes_);
+        samples_read_ += static_cast<std::int64_t>(samples_.size());
+      }
+    }
+  }
+
+  RowInput& input_;
+  Encoder& encoder_;
+  std::vector<float> samples_;
+  std::vector<std::uint16_t> codes_;  // encoded and not yet taken
+  std::int64_t samples_read_ = 0;
+  bool is_ended_ = false;
+};
+
 class Verifier {
  public:
   Verifier(const VerifyOptions& options, const CommonOptions& common)
@@ -281,30 +328,31 @@ class Verifier {
     const SourceOptions options = {.channels = settings_.channels,
                                    .resampler = settings_.resampler};
     RowInput input(row, options, settings_.sample_rate);
-    encoder_->reset();
-    std::vector<std::uint16_t> codes;  // encoded and not yet compared
-    std::vector<float> samples;
-    bool is_ended = false;
+    EncodedAgain again(input, *encoder_);
     std::uint64_t frame = 0;
     stored.each_frame([&](std::span<const std::uint16_t> run) {
-      while (codes.size() < run.size() && !is_ended) {
-        is_ended = !input.read(samples);
-        if (is_ended) {
-          encoder_->finish(codes);
-        } else {
-          encoder_->push(samples, codes);
-        }
+      const std::uint64_t end = frame + run.size() / static_cast<std::size_t>(settings_.levels);
+      if (!again.take(run)) {
+        throw NamedError(name, "encoded again, its codes differ within frames " +
+                                   std::to_string(frame) + " to " + std::to_string(end));
       }
-      if (codes.size() < run.size() || !std::equal(run.begin(), run.end(), codes.begin())) {
-        throw NamedError(
-            name,
-            "encoded again, its codes differ within frames " + std::to_string(frame) + " to " +
-                std::to_string(frame + run.size() / static_cast<std::size_t>(settings_.levels)));
-      }
-      frame += run.size() / static_cast<std::size_t>(settings_.levels);
-      codes.erase(codes.begin(), codes.begin() + static_cast<std::ptrdiff_t>(run.size()));
+      frame = end;
     });
+    if (again.goes_on()) {
+      throw NamedError(name,
+                       "encoded again, it has more than " + std::to_string(frame) + " frames");
+    }
+    check_equal(json, "samples", again.samples(), name);
+    check_equal(json, "source_samples", input.source_samples_read(), name);
+    check_equal(json, "source_rate", input.source_rate_hz(), name);
     ++encoded_again_;
+  }
+
+  static void check_equal(const Json& json, const char* key, std::int64_t found,
+                          const std::string& name) {
+    if (json.at(key) == found) return;
+    throw NamedError(name, "'" + std::string(key) + "' is " + json_text(json.at(key)) +
+                               ", encoded again " + std::to_string(found));
   }
 
   void check_totals(std::uint64_t rows) {

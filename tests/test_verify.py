@@ -54,6 +54,28 @@ class Verify(DatasetTest):
         self.finds("--resample", "1", "out",
                    problem=r"out/b.mimi: row 0: encoded again, its codes differ within frames 0 to 5")
 
+    def test_a_recording_that_goes_on(self):
+        """Behind the last frame of the dataset, or behind the last sample that it says."""
+        samples = noise(5000)
+        for name, count in (("long", 5000), ("part", 3840)):
+            self.put(name + ".wav", wav(samples[:count]))
+        self.tokenize("long.wav", "--out", "long", "--as", "npy")
+        self.tokenize("part.wav", "--out", "out", "--as", "npy")
+        self.mimi("--model", MODEL, "verify", "--resample", "1", "out",
+                  err=r".* 1 encoded again, 0 problems\n")
+        row, long = self.lines("out/manifest.jsonl")[0], self.lines("long/manifest.jsonl")[0]
+        about = json.loads(self.get("out/dataset.json"))
+        for changed, problem in (
+                ({"source": "long.wav", "sha256": long["sha256"]},
+                 "encoded again, it has more than 2 frames"),
+                ({"samples": 3839}, "'samples' is 3839, encoded again 3840"),
+                ({"source_samples": 3839}, "'source_samples' is 3839, encoded again 3840"),
+                ({"source_rate": 24001}, "'source_rate' is 24001, encoded again 24000")):
+            line = {**row, **changed}
+            self.put("out/manifest.jsonl", json.dumps(line, separators=(",", ":")).encode() + b"\n")
+            self.put("out/dataset.json", json.dumps({**about, "samples": line["samples"]}).encode())
+            self.finds("--resample", "1", "out", problem="out/part.npy: row 0: " + problem)
+
     def test_parts_that_cannot_be(self):
         """A stranger's manifest may ask for anything of a file that is there."""
         self.put("a.wav", wav(noise(9000)))
