@@ -156,6 +156,19 @@ class Verify(DatasetTest):
         self.tokenize("a.wav", "--out", "out")
         self.put("out/manifest.jsonl", b" " * (2**24 + 1))
         self.fails("verify", "out", err="out/manifest.jsonl: line 1 is longer than 16777216 bytes")
+        self.tokenize("a.wav", "--out", "wds", "--as", "wds")
+        with tarfile.open(self.path("wds/shard-000000.tar")) as tar:
+            place = tar.getmember("a.json").offset
+        whole = self.get("wds/shard-000000.tar")
+        header = bytearray(whole[place:place + 512])
+        header[124:135] = b"%011o" % 2**32  # nearly all of it a hole
+        header[148:156] = b" " * 8
+        header[148:155] = b"%06o\0" % sum(header)
+        self.put("wds/shard-000000.tar", whole[:place] + header + whole[place + 512:])
+        os.truncate(self.path("wds/shard-000000.tar"), place + 512 + 2**32 + 1024)
+        self.mimi("verify", "wds", code=1,
+                  err=r"mimi: wds/shard-000000.tar: 'a.json' is longer than 16777216 bytes\n"
+                      r"mimi: wds: 1 recordings, 1 problem\n")
 
     def test_another_dtype(self):
         self.put("a.wav", wav(noise(3000)))

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "cli/dataset/file_io.h"
+#include "cli/dataset/line_reader.h"
 #include "cli/dataset/npy.h"
 #include "cli/dataset/parquet.h"
 #include "cli/dataset/safetensors_header.h"
@@ -183,13 +184,19 @@ void StoredShard::read_tar() {
       throw NamedError(path_, "'" + npy->name + "' is not followed by its .json");
     }
     next = check_member(file, *json, check_member(file, *npy, next));
-    const Array array = read_array(file, *npy, tar.contents(*json));
+    const Array array = read_array(file, *npy, line_in(tar, *json));
     if (!arrays_.emplace(key, array).second) throw NamedError(path_, "has '" + key + "' twice");
   }
   expect_bytes(file, next, std::vector<std::uint8_t>(kTarEndBytes));
   if (size_of(file, path_) != next + static_cast<std::int64_t>(kTarEndBytes)) {
     throw NamedError(path_, "goes on after its end");
   }
+}
+
+std::string StoredShard::line_in(TarReader& tar, const TarMember& json) const {
+  if (json.bytes <= static_cast<std::int64_t>(kMostLineBytes)) return tar.contents(json);
+  throw NamedError(
+      path_, "'" + json.name + "' is longer than " + std::to_string(kMostLineBytes) + " bytes");
 }
 
 // The header before a member and the padding after it. Returns where the next one must begin.
@@ -241,7 +248,7 @@ void StoredShard::read_parquet(std::uint64_t shard) {
   lseek(tar_.get(), 0, SEEK_SET);
   TarReader tar(duplicate(tar_), path_);
   while (const std::optional<TarMember> npy = tar.next()) {
-    const std::string line = tar.contents(tar.next().value());
+    const std::string line = line_in(tar, tar.next().value());
     const std::string id = parse_json(line).at("id");
     if (!arrays_.emplace(id, read_array(tar_, *npy, line)).second) {
       throw NamedError(path_, "has '" + id + "' twice");

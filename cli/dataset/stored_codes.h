@@ -55,6 +55,7 @@ class StoredShard {
     std::string line;  // of wds and Parquet: what is said of the row
   };
   void read_tar();
+  std::string line_in(TarReader& tar, const TarMember& json) const;
   std::int64_t check_member(const UniqueFd& file, const TarMember& member,
                             std::int64_t begin) const;
   void expect_bytes(const UniqueFd& file, std::int64_t offset,
