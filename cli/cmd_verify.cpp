@@ -296,17 +296,31 @@ class Verifier {
     }
   }
 
-  Row source_row(const Json& json) const {
+  Row source_row(const Json& json) {
     Row row = row_from_json(json);
     if (!row.member) return row;
-    stamp_of(row);  // throws for what is not a regular file, which might never answer
-    TarReader tar(row.source);
-    while (const std::optional<TarMember> member = tar.next()) {
-      if (member->name != row.member->name) continue;
-      row.member = Row::Member{member->name, member->offset, member->bytes};
-      return row;
+    const std::optional<TarMember> member = find_member(row);
+    if (!member) throw NamedError(row.name(), "is not there any more");
+    row.member = Row::Member{member->name, member->offset, member->bytes};
+    return row;
+  }
+
+  // Rows come in the order of their members: the search goes on behind the last one.
+  std::optional<TarMember> find_member(const Row& row) {
+    const FileStamp stamp = stamp_of(row);  // throws for what might never answer
+    if (tar_ && tar_name_ == row.source && tar_->stamp() == stamp) {
+      if (auto member = next_member(row.member->name)) return member;
     }
-    throw NamedError(row.name(), "is not there any more");
+    tar_.emplace(row.source);
+    tar_name_ = row.source;
+    return next_member(row.member->name);
+  }
+
+  std::optional<TarMember> next_member(const std::string& name) {
+    while (std::optional<TarMember> member = tar_->next()) {
+      if (member->name == name) return member;
+    }
+    return std::nullopt;
   }
 
   Row check_source(const Json& json) {
@@ -397,6 +411,8 @@ class Verifier {
   std::optional<StoredShard> shard_;
   std::optional<LineReader> index_;
   std::uint64_t shard_rows_ = 0;
+  std::optional<TarReader> tar_;  // of the last row's source
+  std::string tar_name_;
   SourceHashes hashes_;
   std::optional<Encoder> encoder_;
   std::uint64_t encoded_again_ = 0;

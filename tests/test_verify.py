@@ -42,6 +42,20 @@ class Verify(DatasetTest):
         self.tar("new.wav", "bb.wav")
         self.finds("--sources", "out", problem="in.tar: a.wav: is not there any more")
 
+    def test_members_in_another_order(self):
+        names = ["a.wav", "bb.wav", "ccc.wav", "dddd.wav"]
+        self.tar(*names)
+        self.tokenize("in.tar", "--out", "out")
+        for order in (names, names[::-1], ["new.wav"] + names[2:] + names[:2]):
+            self.tar(*order)
+            self.mimi("verify", "--sources", "out", err=r".* 4 recordings, 0 problems\n")
+        self.tar("new.wav", "dddd.wav", "ccc.wav", "a.wav")
+        self.finds("--sources", "out", problem="in.tar: bb.wav: is not there any more")
+        self.tar(*names)
+        os.truncate(self.path("in.tar"), 3 * 512 + 2 * 6144)  # within the third
+        self.mimi("verify", "--sources", "out", code=1,
+                  err=r"(mimi: in.tar: tar file cut short: .*\n){2}mimi: out: .* 2 problems\n")
+
     def test_codes_of_another_recording(self):
         for name, seed in (("a", 1), ("b", 2)):
             self.put(name + ".wav", wav(noise(9000, seed=seed)))
