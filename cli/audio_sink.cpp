@@ -74,6 +74,17 @@ class PcmSink : public AudioSink {
 
 constexpr std::size_t kChunkFrames = 4096;
 
+struct CloseSound {
+  void operator()(SNDFILE* file) const { sf_close(file); }
+};
+using SoundFile = std::unique_ptr<SNDFILE, CloseSound>;
+
+std::string cannot_be_written(const std::string& name, int rate_hz, int channels,
+                              const SoundFile& sound) {
+  return name + ": cannot be written at " + std::to_string(rate_hz) + " Hz with " +
+         std::to_string(channels) + " channels: " + sf_strerror(sound.get());
+}
+
 // What libsndfile writes. It seeks, so what is not a regular file gets a copy at the end.
 class SndfileSink : public AudioSink {
  public:
@@ -92,10 +103,7 @@ class SndfileSink : public AudioSink {
                      &SndfileSink::append, &SndfileSink::tell};
     sound_.reset(sf_open_virtual(&io, SFM_WRITE, &info, this));
     check();
-    if (sound_ == nullptr) {
-      throw Error(file_.name() + ": cannot be written at " + std::to_string(rate_hz) + " Hz with " +
-                  std::to_string(channels) + " channels: " + sf_strerror(nullptr));
-    }
+    if (sound_ == nullptr) throw Error(cannot_be_written(file_.name(), rate_hz, channels, sound_));
   }
 
   void write(std::span<const float> interleaved) override {
@@ -184,10 +192,6 @@ class SndfileSink : public AudioSink {
     return done;
   }
 
-  struct Close {
-    void operator()(SNDFILE* file) const { sf_close(file); }
-  };
-
   OutputFile file_;
   int integer_bits_;  // 0: the format takes floats
   std::size_t channels_;
@@ -197,7 +201,7 @@ class SndfileSink : public AudioSink {
   int write_error_ = 0;
   bool has_samples_ = false;
   std::vector<int> integers_;
-  std::unique_ptr<SNDFILE, Close> sound_;
+  SoundFile sound_;
 };
 
 std::string lower_suffix(const std::string& path) {
@@ -205,6 +209,12 @@ std::string lower_suffix(const std::string& path) {
   std::transform(suffix.begin(), suffix.end(), suffix.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return suffix;
+}
+
+int sndfile_format(Container container, const SinkOptions& options) {
+  if (container == Container::kOgg) return SF_FORMAT_OGG | SF_FORMAT_VORBIS;
+  const bool is_s24 = options.sample == SampleFormat::kS24;
+  return SF_FORMAT_FLAC | (is_s24 ? SF_FORMAT_PCM_24 : SF_FORMAT_PCM_16);
 }
 
 bool is_stream(const std::string& path) {
@@ -217,15 +227,12 @@ bool is_stream(const std::string& path) {
 Container container_of(const std::string& path, const SinkOptions& options) {
   if (options.raw) return Container::kRaw;
   const std::string suffix = lower_suffix(path);
-  if (suffix == ".flac") {
-    if (options.sample == SampleFormat::kF32) {
-      throw UsageError(path + ": FLAC holds integers: --format s16 or s24");
-    }
-    return Container::kFlac;
-  }
-  if (suffix == ".ogg" || suffix == ".oga") {
-    if (options.sample_given) throw UsageError(path + ": --format is not for Ogg Vorbis");
-    return Container::kOgg;
+  std::optional<Container> container;
+  if (suffix == ".flac") container = Container::kFlac;
+  if (suffix == ".ogg" || suffix == ".oga") container = Container::kOgg;
+  if (container) {
+    check_sample_format(path, *container, options);
+    return *container;
   }
   if (suffix == ".wav" || suffix == ".wave" || suffix.empty() || is_stream(path)) {
     return Container::kWav;
@@ -234,20 +241,41 @@ Container container_of(const std::string& path, const SinkOptions& options) {
                    "' is not a format that can be written: .wav, .flac, .ogg, or any with --raw");
 }
 
+void check_sample_format(const std::string& name, Container container, const SinkOptions& options) {
+  if (container == Container::kFlac && options.sample == SampleFormat::kF32) {
+    throw UsageError(name + ": FLAC holds integers: --format s16 or s24");
+  }
+  if (container == Container::kOgg && options.sample_given) {
+    throw UsageError(name + ": --format is not for Ogg Vorbis");
+  }
+}
+
+void check_sound(const std::string& name, Container container, const SinkOptions& options,
+                 int rate_hz, int channels) {
+  if (container == Container::kWav || container == Container::kRaw) return;
+  const UniqueFd file = open_temporary_file();
+  SF_INFO info{};
+  info.samplerate = rate_hz;
+  info.channels = channels;
+  info.format = sndfile_format(container, options);
+  const SoundFile sound(sf_open_fd(file.get(), SFM_WRITE, &info, SF_FALSE));
+  // libvorbis looks at its settings with the first samples only.
+  const std::vector<float> silence(static_cast<std::size_t>(channels));
+  if (sound && sf_writef_float(sound.get(), silence.data(), 1) == 1) return;
+  throw UsageError(cannot_be_written(name, rate_hz, channels, sound));
+}
+
 std::unique_ptr<AudioSink> open_audio_sink(const OutputPlace& place, const SinkOptions& options,
                                            int rate_hz, int channels, double expected_s) {
-  const bool is_s24 = options.sample == SampleFormat::kS24;
-  switch (container_of(place.path, options)) {
+  const Container container = container_of(place.path, options);
+  switch (container) {
     case Container::kWav:
       return std::make_unique<PcmSink>(place, options.sample, rate_hz, channels, expected_s);
     case Container::kRaw:
       return std::make_unique<PcmSink>(place, options.sample);
     case Container::kFlac:
-      return std::make_unique<SndfileSink>(
-          place, SF_FORMAT_FLAC | (is_s24 ? SF_FORMAT_PCM_24 : SF_FORMAT_PCM_16), rate_hz,
-          channels);
     case Container::kOgg:
-      return std::make_unique<SndfileSink>(place, SF_FORMAT_OGG | SF_FORMAT_VORBIS, rate_hz,
+      return std::make_unique<SndfileSink>(place, sndfile_format(container, options), rate_hz,
                                            channels);
   }
   return nullptr;

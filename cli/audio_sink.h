@@ -31,6 +31,12 @@ enum class Container { kWav, kFlac, kOgg, kRaw };
 // What `options` and the suffix of `path` ask for. Throws UsageError where they contradict.
 Container container_of(const std::string& path, const SinkOptions& options);
 
+// Throws UsageError, after `name`, where the container cannot hold samples as `options` ask for.
+void check_sample_format(const std::string& name, Container container, const SinkOptions& options);
+// Throws UsageError, after `name`, where no such file can be written.
+void check_sound(const std::string& name, Container container, const SinkOptions& options,
+                 int rate_hz, int channels);
+
 struct OutputPlace {
   std::string path;  // "-" is standard output
   bool force = false;

@@ -30,6 +30,8 @@
 #include "cli/dataset/tokenize.h"
 #include "cli/jobs.h"
 #include "cli/named_error.h"
+#include "cli/resampler.h"
+#include "cli/usage_error.h"
 
 namespace mimi::cli {
 namespace {
@@ -365,6 +367,22 @@ DatasetSettings sound_settings(const Workspace& tokens, const DatasetFile& datas
   return settings;
 }
 
+Container container(Form form) {
+  if (form == Form::kFlac) return Container::kFlac;
+  return form == Form::kOgg ? Container::kOgg : Container::kWav;
+}
+
+// A folder that was begun at a rate which can never be written would refuse any other.
+void check_rate(const DetokenizeOptions& options, const DatasetSettings& settings) {
+  const std::string name = "--rate " + std::to_string(settings.rate_hz);
+  if (!Resampler::supports(settings.sample_rate, settings.rate_hz)) {
+    throw UsageError(name + ": is more than 256 times away from " +
+                     std::to_string(settings.sample_rate) + " Hz");
+  }
+  check_sound(name + " --as " + std::string(form_name(options.form)), container(options.form),
+              options.sink, settings.rate_hz, /*channels=*/1);
+}
+
 int dry_run(const Workspace& sound, const DatasetSettings& settings, const DatasetFile& dataset,
             const DetokenizeOptions& options) {
   const std::optional<DatasetFile> there = sound.find();
@@ -389,7 +407,8 @@ int dry_run(const Workspace& sound, const DatasetSettings& settings, const Datas
 }  // namespace
 
 int run_detokenize(const DetokenizeOptions& options, const CommonOptions& common) {
-  container_of("x." + std::string(form_name(options.form)), options.sink);
+  check_sample_format("--as " + std::string(form_name(options.form)), container(options.form),
+                      options.sink);
   const Workspace tokens(options.dataset), sound(options.out);
   const DatasetFile dataset = find_finished(tokens);
   if (is_sound(dataset.settings.form)) throw NamedError(options.dataset, "holds sound already");
@@ -398,6 +417,7 @@ int run_detokenize(const DetokenizeOptions& options, const CommonOptions& common
   const Model model = open_model(common, {.use = ModelUse::kDecode});
   check_model(dataset.settings, model.info(), options.dataset);
   const DatasetSettings asked = sound_settings(tokens, dataset, model.info(), options);
+  check_rate(options, asked);
   check_places(tokens, options.form);
   if (options.dry_run) return dry_run(sound, asked, dataset, options);
   const auto make_shards = [&](const DatasetSettings& settings) {

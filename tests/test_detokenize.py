@@ -45,8 +45,16 @@ class Detokenize(DatasetTest):
         self.mimi("--model", MODEL, "decode", "-q", "--rate", "44100", "--format", "s24",
                   "out/a.mimi", "-o", "x.flac")
         self.assertEqual(self.get("flac/a.flac"), self.get("x.flac"))
-        self.fails("detokenize", "out", "--out", "x", "--as", "ogg", "--format", "s16", code=2,
-                   err=r".*: --format is not for Ogg Vorbis")
+        for args, told in (
+                (("ogg", "--format", "s16"), "--as ogg: --format is not for Ogg Vorbis"),
+                (("flac", "--format", "f32"), "--as flac: FLAC holds integers: --format s16 or s24"),
+                (("ogg", "--rate", "300000"), "--rate 300000 --as ogg: cannot be written at 300000 Hz .*"),
+                (("flac", "--rate", "3000000"),
+                 "--rate 3000000 --as flac: cannot be written at 3000000 Hz .*")):
+            for more in ((), ("--dry-run",)):
+                self.fails("--model", MODEL, "detokenize", "out", "--out", "x", "--as", *args, *more,
+                           code=2, err=told)
+        self.assertFalse(os.path.exists(self.path("x")))
         self.fails("detokenize", "out", "--out", "x", err=r"out: was made with the model .*")
 
     def test_a_damaged_manifest(self):
