@@ -110,7 +110,12 @@ class Roundtrip {
 void check_plot(const RoundtripOptions& options, const std::string& output) {
   if (options.plot.empty()) return;
   picture_format(options.plot);
-  if (options.plot == output) throw UsageError(output + ": would be both the sound and its plot");
+  if (is_same_file(options.input, options.plot)) {
+    throw UsageError(options.input + ": would be overwritten by its own plot");
+  }
+  if (is_same_place(options.plot, output)) {
+    throw UsageError(options.plot + ": would be both the sound and its plot");
+  }
   if (options.source.channels.kind == ChannelChoice::Kind::kKeep) {
     throw UsageError("--plot draws one channel, --channels keep codes each");
   }

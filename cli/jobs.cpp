@@ -33,11 +33,6 @@ bool is_regular(const std::string& path) {
   return fs::is_regular_file(path, error);
 }
 
-bool is_same_file(const std::string& a, const std::string& b) {
-  std::error_code error;
-  return a != "-" && is_regular(a) && fs::equivalent(a, b, error) && !error;
-}
-
 // The same for all spellings of a path.
 std::string place_of(const std::string& path) {
   std::error_code error;
@@ -59,6 +54,16 @@ void check_terminal(const Job& job, bool force) {
 }
 
 }  // namespace
+
+bool is_same_file(const std::string& a, const std::string& b) {
+  std::error_code error;
+  return a != "-" && is_regular(a) && fs::equivalent(a, b, error) && !error;
+}
+
+bool is_same_place(const std::string& a, const std::string& b) {
+  if (a == "-" || b == "-") return a == b;
+  return place_of(a) == place_of(b);
+}
 
 std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputOptions& output,
                            const std::string& suffix) {

@@ -26,6 +26,11 @@ std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputO
 void refuse_outputs(const std::vector<std::string>& inputs,
                     const std::vector<std::string>& suffixes);
 
+// Whether `a` is a regular file, and `b` another name of it.
+bool is_same_file(const std::string& a, const std::string& b);
+// Whether what is written to one would be lost to what is written to the other.
+bool is_same_place(const std::string& a, const std::string& b);
+
 // Runs one after the other; those that throw mimi::Error are reported on standard error, and the
 // rest go on. Returns the exit code.
 int run_each(const std::vector<Job>& jobs, const std::function<void(const Job&)>& run);

@@ -151,6 +151,20 @@ class Plot(CliTest):
                    err="--plot draws one channel, .+")
         self.assertEqual(self.files(), ["out.png", "out.wav", "same.png"])
 
+    def test_roundtrip_keeps_the_recording_and_the_sound(self):
+        recording = wav(tone(440))
+        self.put("rec.png", recording)
+        os.symlink("rec.png", self.path("link.png"))
+        for plot in ("rec.png", "./rec.png", "link.png"):
+            self.fails("roundtrip", "rec.png", "out.wav", "--plot", plot, "-f", code=2,
+                       err="rec.png: would be overwritten by its own plot")
+        self.put("in.raw", bytes(2 * RATE))
+        for plot in ("rt.png", "./rt.png", self.path("rt.png")):
+            self.fails("roundtrip", "in.raw", "rt.png", "--raw", "s16", "--plot", plot, "-f", code=2,
+                       err=f"{plot}: would be both the sound and its plot")
+        self.assertEqual(self.get("rec.png"), recording)
+        self.assertEqual(self.files(), ["in.raw", "link.png", "rec.png"])
+
     def test_a_signal_leaves_neither_sound_nor_picture(self):
         process = self.start("roundtrip", "-q", "--raw", "s16", "-", "out.wav", "--plot", "out.png")
         process.stdin.write(bytes(2 * RATE))
