@@ -100,6 +100,10 @@ int run_convert(const ConvertOptions& options, const CommonOptions& common) {
     target.type = *options.type;
   }
   const auto jobs = plan_jobs(options.inputs, options.output, target.suffix);
+  for (const Job& job : jobs) {
+    if (options.like.empty() || !is_same_file(options.like, job.output)) continue;
+    throw UsageError(options.like + ": would be overwritten by the output of " + job.input);
+  }
   const TokenHeader like =
       options.like.empty() ? default_header() : TokenInput(options.like).header();
   return run_each(jobs, [&](const Job& job) {

@@ -339,6 +339,11 @@ class Convert(TokenTest):
         self.fails("convert", "a.mimi", code=2, err="--as FORMAT, or -o with the suffix .*")
         self.fails("convert", "a.mimi", "--as", "text", "--dtype", "int16", code=2,
                    err="--dtype is for npy and safetensors")
+        like = self.get("a.mimi")
+        for output in ("a.mimi", "./a.mimi"):
+            self.fails("convert", "rank.npy", "-o", output, "--like", "a.mimi", "-f", code=2,
+                       err="a.mimi: would be overwritten by the output of rank.npy")
+        self.assertEqual(self.get("a.mimi"), like)
         self.assertNotIn("out.mimi", self.files())
 
 
