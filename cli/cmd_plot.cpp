@@ -47,7 +47,8 @@ void plot(const Job& job, const Model& model, const PlotOptions& options,
     seconds += static_cast<double>(samples.size()) / model.info().sample_rate;
     progress.update(seconds);
   }
-  plotter.finish();
+  plotter.draw();
+  plotter.commit();
 }
 
 int run_plot(const PlotOptions& options, const CommonOptions& common) {

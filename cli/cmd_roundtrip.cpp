@@ -65,9 +65,11 @@ class Roundtrip {
     codes.clear();
     encoders_.finish(codes);
     decode(codes);
+    // Before the sound is in place, since it may fail.
+    if (plotter_) plotter_->draw();
     output_.finish(
         resampled_length(input_.source_frames_read(), input_.source_rate_hz(), output_.rate_hz()));
-    if (plotter_) plotter_->finish();
+    if (plotter_) plotter_->commit();
   }
 
   // Of audio.

@@ -165,6 +165,12 @@ class Plot(CliTest):
         self.assertEqual(self.get("rec.png"), recording)
         self.assertEqual(self.files(), ["in.raw", "link.png", "rec.png"])
 
+    def test_roundtrip_of_nothing_leaves_nothing(self):
+        self.put("none.wav", wav(np.zeros(0)))
+        self.fails("roundtrip", "-q", "none.wav", "out.wav", "--plot", "out.png",
+                   err="none.wav: ends before the part .+")
+        self.assertEqual(self.files(), ["none.wav"])
+
     def test_a_signal_leaves_neither_sound_nor_picture(self):
         process = self.start("roundtrip", "-q", "--raw", "s16", "-", "out.wav", "--plot", "out.png")
         process.stdin.write(bytes(2 * RATE))

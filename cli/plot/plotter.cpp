@@ -63,7 +63,7 @@ void Plotter::push(std::span<const float> samples) {
   if (!is_done()) observer_.push(samples);
 }
 
-void Plotter::finish() {
+void Plotter::draw() {
   const Observation seen = observer_.finish();
   const double end_s =
       static_cast<double>(seen.from_sample + static_cast<std::int64_t>(seen.original.size())) /
@@ -72,7 +72,6 @@ void Plotter::finish() {
     throw NamedError(name_, "ends before the part that is to be drawn does");
   }
   file_.write(naming(file_.name(), [&] { return draw_figure(seen, title(seen), format_); }));
-  file_.commit();
 }
 
 std::string Plotter::title(const Observation& seen) const {

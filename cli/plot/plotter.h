@@ -36,9 +36,10 @@ class Plotter {
   bool is_done() const { return observer_.is_done(); }
   // The recording from its beginning, one channel at the codec's rate.
   void push(std::span<const float> samples);
-  // Draws and writes the picture. Throws mimi::Error, also where the recording ends before the
-  // part.
-  void finish();
+  // Draws the picture. Throws mimi::Error, also where the recording ends before the part.
+  void draw();
+  // Puts what draw() made into its place. Throws mimi::Error.
+  void commit() { file_.commit(); }
 
  private:
   std::string title(const Observation& seen) const;
