@@ -52,14 +52,16 @@ TokenHeader default_header() {
 }
 
 // Says what an array without a description cannot hold.
-void report_losses(const std::string& name, const TokenTable& table) {
+void report_losses(const std::string& name, const TokenTable& table, CodeType type) {
   std::size_t lost = 0, lead_in = 0;
   for (std::size_t i = 0; i < table.frames(); ++i) lost += table.is_lost(i) ? 1U : 0U;
   for (const TokenTable::Segment& segment : table.segments) lead_in += segment.lead_in_samples;
   std::string losses;
   if (table.segments.size() > 1) losses += ", where its segments begin";
   if (lead_in > 0) losses += ", that its beginning is a lead-in";
-  if (lost > 0) losses += ", " + std::to_string(lost) + " lost frames but as -1";
+  if (lost > 0)
+    losses +=
+        ", " + std::to_string(lost) + " lost frames but as " + std::to_string(lost_code(type));
   if (!losses.empty()) report(name + ": this format does not keep" + losses.substr(1));
 }
 
@@ -86,7 +88,7 @@ void write_table(const std::string& name, const TokenTable& table, const Target&
       break;
   }
   file.commit();
-  if (!keeps_all && !quiet) report_losses(name, table);
+  if (!keeps_all && !quiet) report_losses(name, table, target.type);
 }
 
 }  // namespace

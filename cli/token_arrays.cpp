@@ -206,6 +206,8 @@ constexpr std::size_t kNpyPrefixBytes = 10;  // magic, version 1.0, length of th
 
 }  // namespace
 
+std::int64_t lost_code(CodeType type) { return lost_value(element_type(type)); }
+
 TokenTable read_npy(std::span<const std::uint8_t> bytes, const TokenHeader& like) {
   if (bytes.size() < 12) throw Error("npy file is cut short");
   const bool is_first_version = bytes[6] == 1;

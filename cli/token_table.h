@@ -49,6 +49,9 @@ class LostCodes {
 enum class TableFormat { kMimi, kNpy, kSafetensors, kMoshi, kText };
 enum class CodeType { kUint16, kInt16, kInt32, kInt64 };
 
+// The code that marks a lost frame in an array of this type.
+std::int64_t lost_code(CodeType type);
+
 // What a file's first bytes show it to be.
 TableFormat table_format_of(std::span<const std::uint8_t> bytes);
 

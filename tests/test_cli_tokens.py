@@ -307,8 +307,11 @@ class Convert(TokenTest):
         shutil.copy(self.made_up("segmented"), self.path("d.mimi"))
         self.mimi("convert", "d.mimi", "-o", "d.npy", err="mimi: d.mimi: this format does not keep "
                   "where its segments begin, that its beginning is a lead-in, 5 lost frames but as "
-                  "-1\n")
+                  "65535\n")
         np.testing.assert_array_equal(np.load(self.path("d.npy")), self.read_npy("d.mimi"))
+        for options in (("--dtype", "int16"), ("--as", "codec")):
+            self.mimi("convert", "d.mimi", "-o", "x.npy", "-f", *options,
+                      err="mimi: d.mimi: .+ 5 lost frames but as -1\n")
 
     def test_refusals(self):
         cases = {
