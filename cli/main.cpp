@@ -2,17 +2,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <exception>
 #include <new>
-#include <string>
 
 #include "cli/commands.h"
 #include "cli/jobs.h"
 #include "cli/options.h"
 #include "cli/signals.h"
+#include "cli/standard_output.h"
 
 namespace mimi::cli {
 namespace {
@@ -32,8 +29,8 @@ void hold_standard_streams() {
 int run(int argc, char** argv) {
   try {
     const int exit_code = parse_command_line(argc, argv)();
-    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
-    report(std::string("standard output: cannot write: ") + std::strerror(errno));
+    finish_output();
+    return exit_code;
   } catch (const UsageError& error) {
     report(error.what());
     return kExitUsage;

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What `mimi tokenize` says of its work."""
 import json
+import os
 import unittest
 
-from dataset_support import DatasetTest
+from dataset_support import MODEL, DatasetTest
 
 
 class Watching(DatasetTest):
@@ -14,6 +15,16 @@ class Watching(DatasetTest):
         self.assertEqual((summary["event"], summary["rows"], summary["done"], summary["failed"]),
                          ("summary", 3, 3, 0))
         self.assertAlmostEqual(summary["audio_hours"], (3000 + 5500 + 8000) / 24000 / 3600)
+
+    def test_json_progress_into_a_full_disk(self):
+        self.corpus(1)
+        with open("/dev/full", "wb") as full:
+            done = self.start("--model", MODEL, "tokenize", "in", "--out", "out", "--json-progress",
+                              stdout=full)
+            self.assertEqual(done.wait(), 1)
+        self.assertEqual(done.stderr.read(),
+                         b"mimi: standard output: cannot write: No space left on device\n")
+        self.assertIn("dataset.json", os.listdir(self.path("out")))  # the work is done all the same
 
     def test_dry_run_writes_nothing(self):
         self.corpus(5)

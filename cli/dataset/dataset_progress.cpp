@@ -6,6 +6,7 @@
 
 #include "cli/dataset/row.h"
 #include "cli/progress.h"
+#include "cli/standard_output.h"
 
 namespace mimi::cli {
 namespace {
@@ -42,7 +43,7 @@ Json figures_json(const char* event, const DatasetFigures& figures, double elaps
 
 void print_json(const Json& json) {
   std::printf("%s\n", json_text(json).c_str());
-  std::fflush(stdout);
+  flush_output();
 }
 
 }  // namespace
