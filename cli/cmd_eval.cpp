@@ -51,6 +51,7 @@ std::vector<int> parse_counts(const std::string& text) {
 }
 
 int run_eval(const EvalOptions& options, const CommonOptions& common) {
+  const std::vector<Job> jobs = reading_jobs(options.inputs);
   EvalOptions resolved = options;
   const int most = options.levels.empty() ? 0 : options.levels.back();
   const Model model = open_model(common, {.use = ModelUse::kBoth, .levels = most});
@@ -59,8 +60,6 @@ int run_eval(const EvalOptions& options, const CommonOptions& common) {
       .model = model.info(),
       .recordings = {},
       .codes = {encoded_levels(resolved.levels.back(), model), model.info().codebook_size}};
-  std::vector<Job> jobs;
-  for (const std::string& input : options.inputs) jobs.push_back({.input = input, .output = "-"});
   const int exit_code = run_each(jobs, [&](const Job& job) {
     report.recordings.push_back(evaluate(job.input, model, resolved, common, report.codes));
   });

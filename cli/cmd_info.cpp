@@ -151,9 +151,7 @@ void print(const std::string& name, const TokenFileInfo& info) {
 }  // namespace
 
 int run_info(const InfoOptions& options) {
-  std::vector<Job> jobs;
-  for (const std::string& input : options.inputs) jobs.push_back({.input = input, .output = "-"});
-  return run_each(jobs, [&](const Job& job) {
+  return run_each(reading_jobs(options.inputs), [&](const Job& job) {
     ByteReader bytes(job.input);
     const TokenFileInfo info =
         naming(bytes.name(), [&] { return read_token_info(token_source(bytes)); });

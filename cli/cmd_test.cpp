@@ -20,9 +20,7 @@ std::string lost_text(const TokenTotals& totals) {
 }  // namespace
 
 int run_test(const TestOptions& options, const CommonOptions& common) {
-  std::vector<Job> jobs;
-  for (const std::string& input : options.inputs) jobs.push_back({.input = input, .output = "-"});
-  return run_each(jobs, [&](const Job& job) {
+  return run_each(reading_jobs(options.inputs), [&](const Job& job) {
     ByteReader bytes(job.input);
     const TokenFileInfo info =
         naming(bytes.name(), [&] { return read_token_info(token_source(bytes)); });

@@ -47,13 +47,25 @@ void make_directory(const std::string& directory) {
   if (error) throw Error(directory + ": cannot be made: " + error.message());
 }
 
-void check_terminal(const Job& job, bool force) {
-  if (job.output == "-" && !force && isatty(STDOUT_FILENO) == 1) {
-    throw UsageError("the output is not for a terminal: give -o FILE");
+}  // namespace
+
+std::string input_name(const std::string& input) { return input == "-" ? "standard input" : input; }
+
+std::string output_name(const std::string& output) {
+  return output == "-" ? "standard output" : output;
+}
+
+void refuse_second_stdin(const std::vector<std::string>& inputs) {
+  if (std::count(inputs.begin(), inputs.end(), "-") > 1) {
+    throw UsageError("standard input can be read once only");
   }
 }
 
-}  // namespace
+void refuse_terminal(const std::string& output, bool force) {
+  if (output == "-" && !force && isatty(STDOUT_FILENO) == 1) {
+    throw UsageError("the output is not for a terminal: give -o FILE");
+  }
+}
 
 bool is_same_file(const std::string& a, const std::string& b) {
   std::error_code error;
@@ -74,6 +86,7 @@ std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputO
     throw UsageError("-o is for one input, " + std::to_string(inputs.size()) +
                      " are given: use --out-dir");
   }
+  refuse_second_stdin(inputs);
   std::vector<Job> jobs;
   std::set<std::string> read, written;
   for (const std::string& input : inputs) {
@@ -81,10 +94,7 @@ std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputO
   }
   for (const std::string& input : inputs) {
     const Job job = {.input = input, .output = output_of(input, output, suffix)};
-    check_terminal(job, output.force);
-    if (input == "-" && std::count(inputs.begin(), inputs.end(), "-") > 1) {
-      throw UsageError("standard input can be read once only");
-    }
+    refuse_terminal(job.output, output.force);
     jobs.push_back(job);
     if (job.output == "-") continue;
     if (is_same_file(input, job.output)) {
@@ -99,6 +109,13 @@ std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputO
     }
   }
   make_directory(output.directory);
+  return jobs;
+}
+
+std::vector<Job> reading_jobs(const std::vector<std::string>& inputs) {
+  refuse_second_stdin(inputs);
+  std::vector<Job> jobs;
+  for (const std::string& input : inputs) jobs.push_back({.input = input, .output = "-"});
   return jobs;
 }
 
@@ -135,7 +152,7 @@ int run_each(const std::vector<Job>& jobs, const std::function<void(const Job&)>
 
 void report_clipped(const std::string& output, std::int64_t samples, const CommonOptions& common) {
   if (samples == 0 || common.quiet) return;
-  report((output == "-" ? "standard output" : output) + ": " + std::to_string(samples) +
+  report(output_name(output) + ": " + std::to_string(samples) +
          (samples == 1 ? " sample" : " samples") + " beyond full scale clipped");
 }
 

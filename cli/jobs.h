@@ -21,11 +21,22 @@ struct Job {
 std::vector<Job> plan_jobs(const std::vector<std::string>& inputs, const OutputOptions& output,
                            const std::string& suffix);
 
+// A job for each input that is only read. Throws UsageError where two are standard input.
+std::vector<Job> reading_jobs(const std::vector<std::string>& inputs);
+
+// Throws UsageError where more than one is standard input.
+void refuse_second_stdin(const std::vector<std::string>& inputs);
+// Throws UsageError where bytes would go to a terminal, unless `force`.
+void refuse_terminal(const std::string& output, bool force);
+
 // Throws UsageError for an input whose suffix is that of an output: `encode IN OUT` is easily
 // typed.
 void refuse_outputs(const std::vector<std::string>& inputs,
                     const std::vector<std::string>& suffixes);
 
+// The names for messages.
+std::string input_name(const std::string& input);
+std::string output_name(const std::string& output);
 // Whether `a` is a regular file, and `b` another name of it.
 bool is_same_file(const std::string& a, const std::string& b);
 // Whether what is written to one would be lost to what is written to the other.
