@@ -1,16 +1,13 @@
 #include "cli/bench_compare.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <sstream>
 
+#include "cli/byte_reader.h"
 #include "cli/json_text.h"
+#include "cli/named_error.h"
 #include "cli/printable.h"
-#include "core/error.h"
 
 namespace mimi::cli {
 namespace {
@@ -66,29 +63,41 @@ void require_same(const Json& before, const Json& now, const char* key, const st
               ", this run with " + printable_json(current));
 }
 
+std::string read_text(const std::string& path) {
+  constexpr std::size_t kMostBytes = 1 << 24;  // a hundred times what all kernels take
+  ByteReader file(path);
+  std::vector<std::uint8_t> bytes(kMostBytes + 1);
+  bytes.resize(file.read_fully(bytes));
+  if (bytes.empty()) throw Error("it is empty");
+  if (bytes.size() > kMostBytes) throw Error("it is too long");
+  return {bytes.begin(), bytes.end()};
+}
+
 }  // namespace
 
 Json read_bench_json(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) throw Error(path + ": " + std::strerror(errno));
-  std::stringstream text;
-  text << file.rdbuf();
   Json report;
   try {
-    report = parse_json(text.str());
+    report = parse_json(read_text(path));
+    if (report.is_discarded()) throw Error("it is not JSON");
     if (!report.contains("cpu")) throw Error("it has no 'cpu'");
     for (const Figure& figure : figures_of(report)) {
       if (!(figure.value > 0)) throw Error("'" + figure.name + "' is not above 0");
     }
+  } catch (const NamedError&) {
+    throw;
   } catch (const std::exception& error) {
     throw Error(path + ": is not what 'mimi bench --json' prints: " + error.what());
   }
   return report;
 }
 
+void require_same_subject(const Json& before, const Json& now, const std::string& path) {
+  for (const char* key : {"model", "levels"}) require_same(before, now, key, path);
+}
+
 std::vector<ComparedFigure> compare_bench_json(const Json& before, const Json& now,
                                                const std::string& path) {
-  for (const char* key : {"model", "levels"}) require_same(before, now, key, path);
   const std::vector<Figure> old = figures_of(before);
   std::vector<ComparedFigure> compared;
   for (const Figure& figure : figures_of(now)) {

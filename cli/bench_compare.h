@@ -18,8 +18,11 @@ struct ComparedFigure {
 // Reads what --json printed. Throws Error, naming `path`, when it is anything else.
 nlohmann::ordered_json read_bench_json(const std::string& path);
 
-// Throws Error, naming `path`, when the reports are of different models or levels, or have no
-// figure in common.
+// Throws Error, naming `path`, when they are of different models or levels.
+void require_same_subject(const nlohmann::ordered_json& before, const nlohmann::ordered_json& now,
+                          const std::string& path);
+
+// Throws Error, naming `path`, when the reports have no figure in common.
 std::vector<ComparedFigure> compare_bench_json(const nlohmann::ordered_json& before,
                                                const nlohmann::ordered_json& now,
                                                const std::string& path);

@@ -1,10 +1,12 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/audio_input.h"
 #include "cli/bench.h"
@@ -41,6 +43,17 @@ struct BenchOptions {
   std::string compare;  // what --json printed earlier; empty: nothing to compare with
   double fall_percent = 10;
 };
+
+// What --compare names.
+struct Earlier {
+  std::string path;
+  Json report;
+};
+
+// Before anything is measured. Throws Error.
+void require_comparable(const std::optional<Earlier>& earlier, const Json& now) {
+  if (earlier) require_same_subject(earlier->report, now, earlier->path);
+}
 
 // All that is known about one call of the command.
 struct Report {
@@ -219,7 +232,8 @@ void print_table(const Report& report) {
 
 // Loads the model in a dtype and adds its figures.
 void measure_dtype(const BenchOptions& options, const CommonOptions& common,
-                   std::optional<Dtype> dtype, Report& report) {
+                   const std::optional<Earlier>& earlier, std::optional<Dtype> dtype,
+                   Report& report) {
   const auto start = std::chrono::steady_clock::now();
   const Model model = open_model(common, encoding(ModelUse::kBoth, options.levels), dtype);
   const std::chrono::duration<double> load = std::chrono::steady_clock::now() - start;
@@ -228,6 +242,7 @@ void measure_dtype(const BenchOptions& options, const CommonOptions& common,
   report.dtypes.push_back(report.model.dtype);
   report.isa = model.isa();
   report.levels = encoded_levels(options.levels, model);
+  require_comparable(earlier, {{"model", report.model.name}, {"levels", report.levels}});
   const int rate_hz = report.model.sample_rate;
   const std::vector<float> samples = options.input.empty()
                                          ? synthesize_voice(rate_hz, options.seconds)
@@ -249,30 +264,34 @@ void measure_dtype(const BenchOptions& options, const CommonOptions& common,
   run_benchmarks(model, samples, plan, report.figures);
 }
 
-Report measure_codec(const BenchOptions& options, const CommonOptions& common) {
+Report measure_codec(const BenchOptions& options, const CommonOptions& common,
+                     const std::optional<Earlier>& earlier) {
   Report report{};
   report.recording = options.input.empty() ? "the built-in recording" : options.input;
   report.runs = options.runs;
   report.clock_hz = measure_clock_hz();
   if (common.dtype) {
     for (const Dtype dtype : chosen_dtypes(common, *common.dtype)) {
-      measure_dtype(options, common, dtype, report);
+      measure_dtype(options, common, earlier, dtype, report);
     }
   } else {
-    measure_dtype(options, common, std::nullopt, report);
+    measure_dtype(options, common, earlier, std::nullopt, report);
   }
   report.peak_memory_mb = peak_memory_mb();
   return report;
 }
 
 // Measures, and prints the table unless JSON is wanted. Returns the JSON.
-Json bench_codec(const BenchOptions& options, const CommonOptions& common) {
-  const Report report = measure_codec(options, common);
+Json bench_codec(const BenchOptions& options, const CommonOptions& common,
+                 const std::optional<Earlier>& earlier) {
+  const Report report = measure_codec(options, common, earlier);
   if (!options.json) print_table(report);
   return report_json(report);
 }
 
-Json bench_all_kernels(const BenchOptions& options, const CommonOptions& common) {
+Json bench_all_kernels(const BenchOptions& options, const CommonOptions& common,
+                       const std::optional<Earlier>& earlier) {
+  require_comparable(earlier, Json::object());
   const KernelBench bench =
       bench_kernels(chosen_tables(common),
                     chosen_dtypes(common, common.dtype.value_or(DtypeChoice::kAll)), options.runs);
@@ -286,15 +305,20 @@ Json bench_all_kernels(const BenchOptions& options, const CommonOptions& common)
 }
 
 int run_bench(const BenchOptions& options, const CommonOptions& common) {
-  Json before;
-  if (!options.compare.empty()) before = read_bench_json(options.compare);
-  Json now = options.kernels ? bench_all_kernels(options, common) : bench_codec(options, common);
-  std::vector<ComparedFigure> compared;
+  refuse_second_stdin({options.input, options.compare});
+  std::optional<Earlier> earlier;
   if (!options.compare.empty()) {
-    compared = compare_bench_json(before, now, options.compare);
+    earlier =
+        Earlier{.path = input_name(options.compare), .report = read_bench_json(options.compare)};
+  }
+  Json now = options.kernels ? bench_all_kernels(options, common, earlier)
+                             : bench_codec(options, common, earlier);
+  std::vector<ComparedFigure> compared;
+  if (earlier) {
+    compared = compare_bench_json(earlier->report, now, earlier->path);
     if (!common.quiet) {
-      for (const std::string& line : other_conditions(before, now)) {
-        report(options.compare + ": " + line);
+      for (const std::string& line : other_conditions(earlier->report, now)) {
+        report(earlier->path + ": " + line);
       }
     }
     now["comparison"] = comparison_json(compared);
@@ -306,15 +330,17 @@ int run_bench(const BenchOptions& options, const CommonOptions& common) {
   char text[80];
   std::snprintf(text, sizeof text, ": %d of %zu figures fell by more than %g %%", fallen,
                 compared.size(), options.fall_percent);
-  report(options.compare + text);
+  report(earlier->path + text);
   return kExitFallen;
 }
 
-CLI::Option* add_count(CLI::App& app, const std::string& name, int& value, int most,
-                       const std::string& description) {
-  return app.add_option(name, value, description)
-      ->type_name("N")
-      ->check(CLI::Range(1, most).description(""));
+double parse_percent(const std::string& text) {
+  double percent = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), percent);
+  if (error == std::errc() && end == text.data() + text.size() && percent >= 0 && percent <= 100) {
+    return percent;
+  }
+  throw CLI::ValidationError("'" + text + "' is not a number from 0 to 100");
 }
 
 }  // namespace
@@ -325,12 +351,12 @@ void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen) {
   command->footer(kExamples);
   naming_something(command->add_option("IN", options->input));
   command->add_flag("--json", options->json, "print one JSON object instead of a table");
-  add_count(*command, "--seconds", options->seconds, 3600,
-            "seconds of audio in a run, at most those of IN (default 30)");
-  add_count(*command, "--runs", options->runs, 1000, "runs to take the median of (default 5)");
-  add_count(*command, "-l,--levels", options->levels, 64, "codebooks per frame (default 8)");
-  add_count(*command, "--streams", options->streams, 4096,
-            "measure so many streams advanced together, too");
+  add_number(*command, "--seconds", options->seconds, 1, 3600,
+             "seconds of audio in a run, at most those of IN (default 30)");
+  add_number(*command, "--runs", options->runs, 1, 1000, "runs to take the median of (default 5)");
+  add_number(*command, "-l,--levels", options->levels, 1, 64, "codebooks per frame (default 8)");
+  add_number(*command, "--streams", options->streams, 1, 4096,
+             "measure so many streams advanced together, too");
   command
       ->add_flag("--kernels", options->kernels,
                  "measure each kernel alone, on each instruction set (--isa: on that one)")
@@ -341,11 +367,8 @@ void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen) {
   CLI::Option* compare =
       add_path(*command, "--compare", "JSON", options->compare,
                "set the figures beside those of an earlier --json; exit code 3 when one fell");
-  command
-      ->add_option("--fall", options->fall_percent,
-                   "by how much a figure may fall, in percent (default 10)")
-      ->type_name("PERCENT")
-      ->check(CLI::Range(0.0, 100.0).description(""))
+  add_parsed(*command, "--fall", "PERCENT", options->fall_percent,
+             "by how much a figure may fall, in percent (default 10)", parse_percent)
       ->needs(compare);
   command->final_callback([options, &common, &chosen] {
     chosen = [options = *options, common] { return run_bench(options, common); };

@@ -230,6 +230,12 @@ class Bench(CliTest):
         self.fails(*options, "missing.json", err="missing.json: No such file or directory")
         text = self.put("text.json", b"fast")
         self.fails(*options, text, err="text.json: is not what 'mimi bench --json' prints: .+")
+        self.fails(*options, ".", err=r"\.: is a directory")
+        self.put("empty.json", b"")
+        self.fails(*options, "empty.json", err="empty.json: is not what .+: it is empty")
+        self.put("binary.json", bytes(range(256)))
+        self.fails(*options, "binary.json", err="binary.json: is not what .+: it is not JSON")
+        self.fails(*options, "/dev/zero", err="/dev/zero: is not what .+: it is too long")
         self.put("list.json", b"[1]")
         self.fails(*options, "list.json", err="list.json: is not what .+")
         self.put("zero.json", b'{"cpu": "a", "speeds": [{"direction": "encode", "dtype": "f32", '
@@ -238,8 +244,15 @@ class Bench(CliTest):
         self.fails(*options, "zero.json", err="zero.json: is not what .+ is not above 0")
         self.put("other.json", b'{"cpu": "a", "model": "other", "levels": 8}')
         quiet = ("--json",)
-        self.fails(*options, "other.json", *quiet,
+        # Before anything is measured, which would take hours.
+        long = ("bench", "--seconds", "3600", "--runs", "1000", "--compare")
+        self.fails(*long, "other.json", timeout=60,
                    err="other.json: was measured with 'model' \"other\", this run with .+")
+        self.put("levels.json", b'{"cpu": "a", "model": "mimi-small", "levels": 4}')
+        self.fails(*long, "levels.json", timeout=60,
+                   err="levels.json: was measured with 'levels' 4, this run with 8")
+        self.fails("bench", "--kernels", "--runs", "1000", "--compare", "levels.json", timeout=60,
+                   err="levels.json: was measured with 'model' \"mimi-small\", this run with null")
         self.put("none.json", b'{"cpu": "a", "model": "mimi-small", "levels": 8}')
         self.fails(*options, "none.json", *quiet, err="none.json: has no figure in common .+")
         self.fails("bench", "--fall", "5", code=2, err=".+--compare.+")
