@@ -116,6 +116,11 @@ class FileEncoder {
 
  private:
   TokenHeader header(const Model& model, const EncodeOptions& options) const {
+    if (input_.streams() > kMaxTokenStreams) {
+      throw NamedError(input_.name(), "has " + std::to_string(input_.streams()) +
+                                          " channels, a token file holds at most " +
+                                          std::to_string(kMaxTokenStreams) + " streams");
+    }
     TokenHeader header = recording_header(model, input_, options.levels, options.window);
     if (header.source_samples || part_.to) {
       header.source_samples = source_samples(input_.source_frames().value_or(0));

@@ -22,7 +22,7 @@ const kernels::KernelTable& select_table(const std::string& isa) {
   try {
     return kernels::select(isa);
   } catch (const std::invalid_argument& error) {
-    throw UsageError(error.what());
+    throw UsageError((isa.empty() ? "MIMI_ISA: " : "--isa: ") + std::string(error.what()));
   }
 }
 

@@ -478,6 +478,13 @@ class Lengths(TokenTest):
         self.assertEqual(self.info("many.mimi")[0]["source_samples"], 600)
         self.assertEqual(self.length("many.mimi", 44100, "--resampler", "fast"), 600)
 
+    def test_more_channels_than_a_file_has_streams(self):
+        self.put("many.raw", bytes(2 * 256 * 100))
+        self.fails("encode", "--model", TINY, "--raw", "s16", "--raw-channels", "256", "--channels",
+                   "keep", "many.raw",
+                   err="many.raw: has 256 channels, a token file holds at most 255 streams")
+        self.assertEqual(self.files(), ["many.raw"])
+
     def test_too_many_channels_for_another_rate(self):
         self.put("many.raw", bytes(2 * 129 * 100))
         self.fails("encode", "--model", TINY, "--raw", "s16", "--rate", "48000", "--raw-channels", "129",

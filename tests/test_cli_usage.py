@@ -54,7 +54,7 @@ WRONG_USAGE = [
     (["encode", "a.wav", "--raw", "s16", "--rate", "93"], r"--rate: '93' is not a number from 94 .*"),
     (["encode", "a.wav", "--block-frames", "126"], r"--block-frames: '126' is not a number .* 125 .*"),
     (["encode", "a.wav", "--threads", "0"], r"--threads: '0' is not a number from 1 to 1024 .*"),
-    (["encode", "a.wav", "--isa", "mmx"], r"unknown instruction set 'mmx'; this build has .*"),
+    (["encode", "a.wav", "--isa", "mmx"], r"--isa: unknown instruction set 'mmx'; this .*"),
     (["encode", "a.wav", "-o", "-", "--verify"], r"standard output: --verify reads back .*"),
     (["encode", "-", "--verify"], r"standard output: --verify reads back .*"),
     (["encode", "a.wav", "-o", "/dev/null", "--verify"], r"/dev/null: --verify reads back .*"),
@@ -122,7 +122,7 @@ class Usage(CliTest):
         self.fails("encode", "a.wav", code=2, env={"MIMI_THREADS": "many"},
                    err=r"MIMI_THREADS: 'many' is not a number from 1 to 1024")
         self.fails("encode", "a.wav", code=2, env={"MIMI_ISA": "mmx"},
-                   err=r"unknown instruction set 'mmx'; this build has .*")
+                   err=r"MIMI_ISA: unknown instruction set 'mmx'; this build has .*")
         self.assertEqual(self.files(), ["a.wav"])
 
     def test_help(self):
