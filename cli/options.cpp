@@ -239,7 +239,10 @@ std::string unknown_name(const std::string& kind, const std::string& word,
   const std::string command = chosen.empty() ? "mimi" : "mimi " + chosen.front()->get_name();
   std::string cause = error.what();
   const std::vector<std::string> left = app.remaining(true);
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr && !left.empty()) {
+  // What is not known may have taken the place of what is missed.
+  const bool is_about_words = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
+                              dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+  if (is_about_words && !left.empty()) {
     const std::string& word = left.front();
     cause = word.starts_with('-') ? unknown_name("option", word, long_options(app))
             : chosen.empty()      ? unknown_name("command", word, command_names(app))
