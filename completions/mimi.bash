@@ -22,7 +22,12 @@ _mimi() {
         *) _mimi_words 'mimi npy safetensors moshi codec text' ;;
       esac
       ;;
-    --channels) _mimi_words 'mix left right keep' ;;
+    --channels)
+      case $command in
+        encode | roundtrip) _mimi_words 'mix left right keep' ;;
+        *) _mimi_words 'mix left right' ;;
+      esac
+      ;;
     --dtype)
       case $command in
         convert) _mimi_words 'uint16 int16 int32 int64' ;;

@@ -53,7 +53,8 @@ set -l many '__fish_seen_subcommand_from encode decode plot cut repair convert'
 complete -c mimi -n $many -l out-dir -x -a '(__fish_complete_directories)' -d 'Folder for outputs'
 
 set -l listening '__fish_seen_subcommand_from encode roundtrip'
-complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip eval plot tokenize' -l channels -x -a 'mix left right keep' -d 'Channels to encode'
+complete -c mimi -n $listening -l channels -x -a 'mix left right keep' -d 'Channels to encode'
+complete -c mimi -n '__fish_seen_subcommand_from eval plot tokenize' -l channels -x -a 'mix left right' -d 'Channel to encode'
 complete -c mimi -n $listening -l raw-channels -x -d 'Channels of headerless input'
 
 set -l sounding '__fish_seen_subcommand_from decode roundtrip detokenize'
@@ -107,5 +108,5 @@ complete -c mimi -n $verify -l seed -x -d 'Which recordings are chosen'
 
 complete -c mimi -n '__fish_seen_subcommand_from convert-model merge verify detokenize' \
   -x -a '(__fish_complete_directories)'
-complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip bench convert tokenize' -F
+complete -c mimi -n '__fish_seen_subcommand_from encode roundtrip bench eval plot convert tokenize' -F
 complete -c mimi -n '__fish_seen_subcommand_from decode info test cut cat repair' -k -a '(__fish_complete_suffix .mimi)'

@@ -4,6 +4,7 @@ has all of them."""
 import os
 import re
 import subprocess
+import tempfile
 import unittest
 
 MIMI = os.environ["MIMI_BIN"]
@@ -30,14 +31,14 @@ complete -C "mimi $argv[2..]"
 """
 
 
-def output(*command):
-    result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+def output(*command, cwd=None):
+    result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=cwd)
     assert result.returncode == 0 and not result.stderr, (command, result)
     return result.stdout
 
 
-def bash(*words):
-    return set(output("bash", "-c", BASH, "bash", COMPLETIONS, *words).split())
+def bash(*words, cwd=None):
+    return set(output("bash", "-c", BASH, "bash", COMPLETIONS, *words, cwd=cwd).split())
 
 
 def zsh(*words):
@@ -54,8 +55,8 @@ def zsh_values(command, option):
     return [set(values.split()) for values in found]
 
 
-def fish(*words):
-    lines = output("fish", "--no-config", "-c", FISH, COMPLETIONS, *words).splitlines()
+def fish(*words, cwd=None):
+    lines = output("fish", "--no-config", "-c", FISH, COMPLETIONS, *words, cwd=cwd).splitlines()
     return {line.split("\t")[0] for line in lines}
 
 
@@ -91,10 +92,33 @@ class Completions(unittest.TestCase):
             self.assertEqual(bash(command, "--dtype", ""), dtypes)
             self.assertEqual(fish(command, "--dtype", "''"), dtypes)
             self.assertEqual(zsh_values(command, "--dtype"), [dtypes])
+        for command, others in (("encode", {"keep"}), ("roundtrip", {"keep"}), ("eval", set()),
+                                ("plot", set()), ("tokenize", set())):
+            channels = {"mix", "left", "right"} | others
+            self.assertEqual(bash(command, "--channels", ""), channels)
+            self.assertEqual(fish(command, "--channels", "''"), channels)
+            self.assertEqual(zsh_values(command, "--channels"), [channels])
         codes = {"uint16", "int16", "int32", "int64"}
         self.assertEqual(bash("convert", "--dtype", ""), codes)
         self.assertEqual(fish("convert", "--dtype", "''"), codes)
         self.assertEqual(zsh_values("convert", "--dtype"), [codes])
+
+
+    def test_files(self):
+        recordings = {"encode", "roundtrip", "bench", "eval", "plot", "tokenize", "convert"}
+        tokens = {"decode", "info", "test", "cut", "cat", "repair", "convert"}
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("a.flac", "b.mimi"):
+                open(os.path.join(folder, name), "w").close()
+            for command in COMMANDS:
+                expected = {name for name, commands in (("a.flac", recordings), ("b.mimi", recordings | tokens))
+                            if command in commands}
+                with self.subTest(command):
+                    self.assertEqual(bash(command, "", cwd=folder), expected)
+                    offered = fish(command, "''", cwd=folder)
+                    # Fish offers the others too where it filters by suffix, but behind these.
+                    self.assertEqual({"b.mimi"} & offered if command in tokens else offered,
+                                     {"b.mimi"} if command in tokens else expected)
 
 
 class Manual(unittest.TestCase):
