@@ -53,10 +53,11 @@ std::string usage(const CLI::App& app) {
   return text + " [options]\n";
 }
 
-std::string options(const CLI::App& app, bool with_help) {
+std::string options(const CLI::App& app, bool with_help, bool with_model) {
   std::string text;
   for (const CLI::Option* option : app.get_options()) {
     if (!option->nonpositional()) continue;
+    if (!with_model && option->get_group() == kModelGroup) continue;
     std::string names;
     for (const std::string& name : option->get_snames()) names += "-" + name + ", ";
     for (const std::string& name : option->get_lnames()) names += "--" + name;
@@ -77,9 +78,10 @@ std::string help_text(const CLI::App& app) {
   for (const CLI::App* command : commands) {
     text += row(command->get_name(), command->get_description());
   }
-  text += "\nOptions:\n" + options(app, true);
+  text += "\nOptions:\n" + options(app, true, true);
   if (app.get_parent() != nullptr) {
-    text += "\nOptions of every command:\n" + options(*app.get_parent(), false);
+    const bool with_model = app.get_group() != kWithoutModel;
+    text += "\nOptions of every command:\n" + options(*app.get_parent(), false, with_model);
   }
   return text;
 }

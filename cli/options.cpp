@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdio>
 #include <memory>
@@ -40,6 +41,9 @@ constexpr const char* kInfoExamples =
     "  mimi info speech.mimi\n"
     "  mimi info --json *.mimi | jq .frames\n";
 
+constexpr std::array kModelOptions = {"--model", "--threads", "--dtype", "--isa"};
+constexpr std::array kModelFreeCommands = {"info", "merge",  "test",   "cut",
+                                           "cat",  "repair", "convert"};
 constexpr int kMostLevels = kMaxTokenLevels;
 
 // All that a command line can set.
@@ -70,7 +74,12 @@ void add_common(CLI::App& app, CommonOptions& common) {
                                   {"auto", DtypeChoice::kAuto},
                                   {"all", DtypeChoice::kAll}}));
   add_path(app, "--isa", "ISA", common.isa, "instruction set (default: MIMI_ISA, else the best)");
+  for (const char* name : kModelOptions) app.get_option(name)->group(kModelGroup);
   app.add_flag("-q,--quiet", common.quiet, "print errors only");
+  // Thrown before a command's own arguments are required, and after all options above were read.
+  app.add_flag_callback(
+      "-V,--version", [] { throw CLI::CallForVersion("", 0); },
+      "print the version, the model and instruction sets");
 }
 
 void add_source(CLI::App& app, SourceOptions& source) {
@@ -233,6 +242,20 @@ std::string unknown_name(const std::string& kind, const std::string& word,
          (nearest.empty() ? "" : "; did you mean '" + nearest + "'?");
 }
 
+// Where they would do nothing.
+void refuse_model_options(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  if (chosen.empty() || chosen.front()->get_group() != kWithoutModel) return;
+  const CLI::App& command = *chosen.front();
+  for (const char* name : kModelOptions) {
+    if (app.count(name) == 0) continue;
+    const bool has_own = command.get_option_no_throw(name) != nullptr;
+    throw UsageError(std::string(name) + ": " + command.get_name() + " uses no model" +
+                     (has_own ? "; its own " + std::string(name) + " goes behind its name" : "") +
+                     " (see mimi " + command.get_name() + " --help)");
+  }
+}
+
 // CLI11's messages say what is wrong, but not where to read on.
 [[noreturn]] void throw_usage(const CLI::App& app, const CLI::Error& error) {
   const auto chosen = app.get_subcommands();
@@ -272,8 +295,6 @@ Command parse_command_line(int argc, const char* const* argv) {
   app.footer(kExamples);
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.set_help_flag("-h,--help", "print this help");
-  bool wants_version = false;
-  app.add_flag("-V,--version", wants_version, "print the version, the model and instruction sets");
   add_common(app, parsed->common);
   app.fallthrough();
   app.require_subcommand(0, 1);
@@ -287,6 +308,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_dataset_tools(app, parsed->common, parsed->chosen);
   add_token_tools(app, parsed->common, parsed->chosen);
   add_convert_model(app, parsed->common, parsed->chosen);
+  for (const char* name : kModelFreeCommands) app.get_subcommand(name)->group(kWithoutModel);
   try {
     auto arguments = help_as_option(app, {argv + std::min(argc, 1), argv + argc});
     for (std::string& argument : arguments) {
@@ -295,13 +317,16 @@ Command parse_command_line(int argc, const char* const* argv) {
     }
     std::reverse(arguments.begin(), arguments.end());  // which is how CLI11 takes them
     app.parse(std::move(arguments));
+    refuse_model_options(app);
   } catch (const CLI::CallForHelp&) {
     const auto commands = app.get_subcommands();
     return [text = help_text(commands.empty() ? app : *commands.front())] { return print(text); };
+  } catch (const CLI::CallForVersion&) {
+    return [common = parsed->common] { return run_version(common); };
   } catch (const CLI::Error& error) {
+    refuse_model_options(app);
     throw_usage(app, error);
   }
-  if (wants_version) return [common = parsed->common] { return run_version(common); };
   if (parsed->chosen) return parsed->chosen;
   if (argc > 1) throw UsageError("no command given (see mimi --help)");
   return [text = help_text(app)] {

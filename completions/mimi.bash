@@ -2,7 +2,7 @@
 
 _mimi() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-  local command='' word options='--model --threads --dtype --isa -q --quiet -h --help -V --version'
+  local command='' word options='-q --quiet -h --help -V --version'
   compopt -o filenames 2>/dev/null
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case $word in
@@ -54,6 +54,10 @@ _mimi() {
 
 # An option or an input of $command.
 _mimi_argument() {
+  case $command in
+    info | merge | test | cut | cat | repair | convert) ;;
+    *) options+=' --model --threads --dtype --isa' ;;
+  esac
   case $command in
     encode)
       options+=' -o --output -f --force --out-dir -l --levels --channels --raw-channels --raw --rate'

@@ -28,8 +28,8 @@ class DatasetTest(CliTest):
 
     def quietly(self, *args):
         """The exit code, with nothing said but errors."""
-        return subprocess.run([MIMI, "--model", MODEL, "-q", *args], cwd=self.dir,
-                              check=False).returncode
+        model = () if args[0] == "merge" else ("--model", MODEL)
+        return subprocess.run([MIMI, *model, "-q", *args], cwd=self.dir, check=False).returncode
 
     def lines(self, name):
         return [json.loads(line) for line in self.get(name).decode().splitlines()]

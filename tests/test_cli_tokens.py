@@ -432,9 +432,9 @@ class Seek(TokenTest):
         self.fails("encode", "--model", TINY, "in.wav", "-o", "b.mimi", "--from", "900000000",
                    err="in.wav: first frame: found 11249999[0-9]*, expected 0 to 536870912")
         empty = ["--from", "0.1", "--to", "0.1000001"]  # the same sample
-        for command, name in (("encode", "in.wav"), ("decode", "a.mimi"), ("cut", "a.mimi")):
-            self.fails(command, "--model", TINY, name, *empty, "-o", "b.wav",
-                       err=f"{name}: the part is empty")
+        for command in (("encode", "--model", TINY, "in.wav"), ("decode", "--model", TINY, "a.mimi"),
+                        ("cut", "a.mimi")):
+            self.fails(*command, *empty, "-o", "b.wav", err=f"{command[-1]}: the part is empty")
         self.fails("decode", "a.mimi", "--from", "2", "--to", "1", code=2,
                    err="--to is not after --from")
         self.assertEqual(self.files(), ["a.mimi", "in.wav"])

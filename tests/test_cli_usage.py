@@ -91,6 +91,9 @@ WRONG_USAGE = [
 ]
 
 
+WITHOUT_MODEL = ("info", "merge", "test", "cut", "cat", "repair", "convert")
+
+
 class Usage(CliTest):
     def commands(self):
         overview = self.mimi("--help", out=None).decode()
@@ -109,7 +112,7 @@ class Usage(CliTest):
             text = self.mimi(command, "--help", out=None).decode()
             named = re.findall(r"^  (?:-\w, )?(--[\w-]+) (?:FILE|DIR|MODEL|ISA|JSON|PATTERN)\b", text,
                                re.MULTILINE)
-            self.assertIn("--model", named)
+            self.assertEqual("--model" in named, command not in WITHOUT_MODEL)
             usage = re.match(r"Usage: mimi [\w-]+((?: \[?[A-Z]+[.\]]*)*)", text)[1]
             places = re.findall(r"[A-Z]+", usage)
             for option in named:
@@ -118,6 +121,20 @@ class Usage(CliTest):
             for i, place in enumerate(places):
                 with self.subTest(f"{command} {place}"):
                     self.fails(command, *["x"] * i, "", code=2, err=f"{place}: names nothing .*")
+        self.assertEqual(self.files(), [])
+
+    def test_a_command_without_a_model_takes_none_of_its_options(self):
+        for command in WITHOUT_MODEL:
+            text = self.mimi(command, "--help", out=None).decode()
+            common = text[text.index("Options of every command:"):]
+            self.assertEqual(re.findall(r"--[\w-]+", common), ["--quiet", "--version"])
+            for option, value in (("--model", "m"), ("--threads", "1"), ("--dtype", "int8"),
+                                  ("--isa", "avx2")):
+                with self.subTest(f"{command} {option}"):
+                    self.fails(option, value, command, "a", code=2,
+                               err=f"{option}: {command} uses no model.* .see mimi {command} --help.")
+        self.fails("--dtype", "int32", "convert", "a.mimi", code=2,
+                   err="--dtype: convert uses no model; its own --dtype goes behind its name .*")
         self.assertEqual(self.files(), [])
 
     def test_wrong_environment(self):
@@ -150,6 +167,8 @@ class Usage(CliTest):
         self.assertRegex(text.decode(), r"\Amimi \d+\.\d+\.\d+\n"
                          r"model mimi-small, fingerprint [0-9a-f]{8}\n"
                          r"instruction set portable \(of (\w+, )*portable\), 3 threads\n\Z")
+        for command in self.commands():  # which may want arguments of their own
+            self.mimi(command, "--version", "--isa", "portable", out=text, env={"MIMI_THREADS": "3"})
 
 
 if __name__ == "__main__":

@@ -39,9 +39,10 @@ RUNS = {  # arguments and output
 class FaultTest(CliTest):
     def run_with(self, arguments, env):
         """Python's own buffer must not be what makes writes of pyarrow's process whole."""
-        return subprocess.run([MIMI, "--threads", "1", *arguments], cwd=self.dir,
+        return subprocess.run([MIMI, *arguments], cwd=self.dir,
                               capture_output=True, timeout=300,
-                              env={**os.environ, "LD_PRELOAD": SHIM, "PYTHONUNBUFFERED": "1", **env})
+                              env={**os.environ, "MIMI_THREADS": "1", "LD_PRELOAD": SHIM,
+                                   "PYTHONUNBUFFERED": "1", **env})
 
     def count(self, arguments):
         counts = self.path("counts")
