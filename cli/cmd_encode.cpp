@@ -191,7 +191,7 @@ void check_verifiable(const std::vector<Job>& jobs) {
     const bool is_stream = job.output == "-" || type == fs::file_type::fifo ||
                            type == fs::file_type::character || type == fs::file_type::socket;
     if (!is_stream) continue;
-    throw UsageError((job.output == "-" ? "standard output" : job.output) +
+    throw UsageError(output_name(job.output) +
                      ": --verify reads back what was written, and needs a file: give -o FILE");
   }
 }

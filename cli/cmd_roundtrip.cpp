@@ -112,11 +112,12 @@ class Roundtrip {
 void check_plot(const RoundtripOptions& options, const std::string& output) {
   if (options.plot.empty()) return;
   picture_format(options.plot);
+  refuse_terminal(options.plot, options.output.force);
   if (is_same_file(options.input, options.plot)) {
     throw UsageError(options.input + ": would be overwritten by its own plot");
   }
   if (is_same_place(options.plot, output)) {
-    throw UsageError(options.plot + ": would be both the sound and its plot");
+    throw UsageError(output_name(options.plot) + ": would be both the sound and its plot");
   }
   if (options.source.channels.kind == ChannelChoice::Kind::kKeep) {
     throw UsageError("--plot draws one channel, --channels keep codes each");
@@ -141,7 +142,7 @@ int run_roundtrip(const RoundtripOptions& options, const CommonOptions& common) 
     report_clipped(job.output, roundtrip.clipped(), common);
     if (common.quiet) return;
     std::fprintf(stderr, "%s: %.2f s, %d levels, %.2f kbps, %.1f x real time\n",
-                 printable(job.output).c_str(), roundtrip.seconds(), resolved.levels,
+                 printable(output_name(job.output)).c_str(), roundtrip.seconds(), resolved.levels,
                  roundtrip.kilobits_per_second(), roundtrip.seconds() / elapsed.count());
   });
 }

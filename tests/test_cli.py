@@ -258,6 +258,7 @@ class Roundtrip(CliTest):
         self.assertEqual(self.get("b.wav"), self.get("a.wav"))
         self.mimi("roundtrip", FLAC, "-o", "c.wav", err=self.SUMMARY.format("c.wav", 8, "1.10"))
         self.mimi("roundtrip", "-q", FLAC, "d.wav")
+        self.mimi("roundtrip", FLAC, "-", out=None, err=self.SUMMARY.format("standard output", 8, "1.10"))
         self.assertEqual(self.get("c.wav"), self.get("d.wav"))
 
     def test_default_output(self):

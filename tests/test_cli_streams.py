@@ -268,6 +268,10 @@ class Terminal(CliTest):
         self.assertEqual(process.wait(), 2)
         self.assertEqual(process.stderr.read(),
                          b"mimi: the output is not for a terminal: give -o FILE\n")
+        plot = self.start("roundtrip", FLAC, "out.wav", "--plot", "-", stdout=theirs)
+        self.assertEqual((plot.wait(timeout=60), plot.stderr.read()),
+                         (2, b"mimi: the output is not for a terminal: give -o FILE\n"))
+        self.assertEqual(self.files(), [])
 
     def progress(self):
         """Feeds sound until the bar has come; returns what the terminal got."""

@@ -146,7 +146,7 @@ class Plot(CliTest):
                    err="out.png: already exists; -f overwrites it")
         self.fails("roundtrip", FLAC, "more.wav", "--plot", "out.jpg", code=2,
                    err="out.jpg: a picture is .png or .svg by its suffix")
-        self.fails("roundtrip", FLAC, "-", "--plot", "-", code=2, err="-: would be both .+")
+        self.fails("roundtrip", FLAC, "-", "--plot", "-", code=2, err="standard output: would be both .+")
         self.fails("roundtrip", FLAC, "more.wav", "--channels", "keep", "--plot", "more.png", code=2,
                    err="--plot draws one channel, .+")
         self.assertEqual(self.files(), ["out.png", "out.wav", "same.png"])
