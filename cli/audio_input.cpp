@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cli/printable.h"
 #include "core/error.h"
 
 namespace mimi::cli {
@@ -32,8 +33,9 @@ AudioInput::AudioInput(std::unique_ptr<AudioSource> source, const SourceOptions&
       resampled_(kQueuedBlocks) {
   using Kind = ChannelChoice::Kind;
   if (channels_.kind == Kind::kOne && channels_.index >= source_->channels()) {
-    throw Error(name() + ": has " + std::to_string(source_->channels()) +
-                " channels, --channels asks for number " + std::to_string(channels_.index + 1));
+    throw Error(name() + ": has " +
+                counted(static_cast<std::uint64_t>(source_->channels()), "channel") +
+                ", --channels asks for number " + std::to_string(channels_.index + 1));
   }
   if (channels_.kind == Kind::kKeep) streams_ = source_->channels();
   if (source_->rate_hz() == rate_hz) return;

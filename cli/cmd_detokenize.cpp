@@ -394,12 +394,11 @@ int dry_run(const Workspace& sound, const DatasetSettings& settings, const Datas
     if ((there && there->counts) || sound.is_finished(shard, settings)) ++finished;
   }
   std::printf(
-      "%llu recordings, %.1f hours, in %llu shards, as %s at %d Hz, into %s\n"
-      "of this call's %llu shards %llu are finished\n",
-      static_cast<unsigned long long>(settings.rows), dataset.counts->seconds / 3600,
-      static_cast<unsigned long long>(settings.shards()),
-      std::string(form_name(settings.form)).c_str(), settings.rate_hz,
-      printable(sound.out()).c_str(), static_cast<unsigned long long>(shards),
+      "%s, %.1f hours, in %s, as %s at %d Hz, into %s\n"
+      "of this call's %s %llu are finished\n",
+      counted(settings.rows, "recording").c_str(), dataset.counts->seconds / 3600,
+      counted(settings.shards(), "shard").c_str(), std::string(form_name(settings.form)).c_str(),
+      settings.rate_hz, printable(sound.out()).c_str(), counted(shards, "shard").c_str(),
       static_cast<unsigned long long>(finished));
   return kExitDone;
 }

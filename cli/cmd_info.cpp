@@ -95,10 +95,6 @@ std::string number(double value, int decimals) {
   return text;
 }
 
-std::string counted(std::uint64_t count, const std::string& thing) {
-  return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
-}
-
 void line(const char* label, const std::string& text) {
   std::printf("  %-10s %s\n", label, printable(text).c_str());
 }

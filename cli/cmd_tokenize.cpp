@@ -138,14 +138,12 @@ int dry_run(const Plan& plan, const Workspace& workspace, const DatasetSettings&
     }
   }
   std::printf(
-      "%llu recordings (%lld other files passed over) in %llu shards, as %s, %d levels, into %s\n"
-      "of this call's %llu shards %llu are finished; to do: %llu recordings, about %.1f hours\n",
-      static_cast<unsigned long long>(plan.rows()),
-      static_cast<long long>(plan.counts().passed_over),
-      static_cast<unsigned long long>(settings.shards()),
-      std::string(form_name(settings.form)).c_str(), settings.levels,
-      printable(workspace.out()).c_str(), static_cast<unsigned long long>(shards),
-      static_cast<unsigned long long>(finished), static_cast<unsigned long long>(rows),
+      "%s (%lld other files passed over) in %s, as %s, %d levels, into %s\n"
+      "of this call's %s %llu are finished; to do: %s, about %.1f hours\n",
+      counted(plan.rows(), "recording").c_str(), static_cast<long long>(plan.counts().passed_over),
+      counted(settings.shards(), "shard").c_str(), std::string(form_name(settings.form)).c_str(),
+      settings.levels, printable(workspace.out()).c_str(), counted(shards, "shard").c_str(),
+      static_cast<unsigned long long>(finished), counted(rows, "recording").c_str(),
       seconds / 3600);
   return kExitDone;
 }
@@ -171,7 +169,7 @@ int run_tokenize(const TokenizeOptions& options, const CommonOptions& common) {
 int run_merge(const MergeOptions& options, const CommonOptions& common) {
   const DatasetCounts counts = merge_dataset(Workspace(options.dataset));
   if (!common.quiet) {
-    report(options.dataset + ": " + std::to_string(counts.done) + " recordings, " +
+    report(options.dataset + ": " + counted(counts.done, "recording") + ", " +
            std::to_string(counts.failed) + " failed");
   }
   return counts.failed > 0 ? kExitSomeFailed : kExitDone;

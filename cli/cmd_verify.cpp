@@ -17,6 +17,7 @@
 #include "cli/dataset/unique_ids.h"
 #include "cli/jobs.h"
 #include "cli/named_error.h"
+#include "cli/printable.h"
 #include "core/token_file.h"
 
 namespace mimi::cli {
@@ -138,9 +139,9 @@ class Verifier {
     check_index_end();
     check_files();
     if (!common_.quiet) {
-      report(options_.dataset + ": " + std::to_string(counts_.done) + " recordings, " +
+      report(options_.dataset + ": " + counted(counts_.done, "recording") + ", " +
              (options_.resample > 0 ? std::to_string(encoded_again_) + " encoded again, " : "") +
-             std::to_string(problems_) + (problems_ == 1 ? " problem" : " problems"));
+             counted(problems_, "problem"));
     }
     return problems_ > 0 ? kExitFailed : kExitDone;
   }

@@ -68,6 +68,10 @@ std::string printable_json(const nlohmann::ordered_json& json, int indent) {
   return shown;
 }
 
+std::string counted(std::uint64_t count, const std::string& thing) {
+  return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
+}
+
 std::string hex_text(std::uint32_t value) { return escaped("%08x", value); }
 
 }  // namespace mimi::cli

@@ -19,6 +19,9 @@ std::size_t printable_prefix(std::string_view text);
 // U+FFFD.
 std::string printable_json(const nlohmann::ordered_json& json, int indent = -1);
 
+// With an s where the count is not 1.
+std::string counted(std::uint64_t count, const std::string& thing);
+
 // A fingerprint or a checksum: 8 hexadecimal digits.
 std::string hex_text(std::uint32_t value);
 

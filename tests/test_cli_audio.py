@@ -226,7 +226,7 @@ class Reading(CliTest):
         self.fails("encode", "both.wav", "-f", "--channels", "3",
                    err="both.wav: has 2 channels, --channels asks for number 3")
         self.fails("encode", "left.wav", "-f", "--channels", "right",
-                   err="left.wav: has 1 channels?, --channels asks for number 2")
+                   err="left.wav: has 1 channel, --channels asks for number 2")
 
     def test_keep(self):
         sounds = [noise(5000, seed) for seed in (1, 2, 3)]

@@ -120,7 +120,7 @@ class Forms(DatasetTest):
         self.assertEqual(json.loads(row["fields"]), fields)
         self.assertEqual(np.array(row["codes"]).shape, (row["levels"], row["frames"]))
         self.assertTrue(os.path.exists(self.path("out/shard-000001.parquet")))
-        self.mimi("verify", "out", err=r".* 1 recordings, 0 problems\n")
+        self.mimi("verify", "out", err=r".* 1 recording, 0 problems\n")
 
     def test_parquet_needs_pyarrow(self):
         self.put("a.wav", wav(noise(3000)))

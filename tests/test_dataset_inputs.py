@@ -133,7 +133,7 @@ class Inputs(DatasetTest):
             for name in ("a.wav", "b.wav", "c.wav"):
                 tar.add(self.path(name), name)
         told = self.mimi("--model", MODEL, "tokenize", "t.tar", "--out", "out", "--dry-run", out=None)
-        self.assertRegex(told.decode(), r"\A1 recordings \(2 other files passed over\) ")
+        self.assertRegex(told.decode(), r"\A1 recording \(2 other files passed over\) ")
 
     def tar_header(self, name, kind, size, more=b""):
         """As GNU tar has it; `more` lies at byte 386, where the pieces of a sparse file are."""
@@ -242,7 +242,7 @@ class Inputs(DatasetTest):
             self.tokenize("in.jsonl", "--out", form, "--as", form, code=3)
             self.assertEqual([row["error"] for row in self.lines(form + "/errors.jsonl")],
                              ["its id is longer than 65536 bytes"] * 2)
-            self.mimi("verify", form, err=r".* 1 recordings, 0 problems\n")
+            self.mimi("verify", form, err=r".* 1 recording, 0 problems\n")
 
     def test_lines_and_columns_without_end(self):
         line = b"x" * (2**24 + 1)

@@ -38,8 +38,8 @@ class Detokenize(DatasetTest):
         self.detokenize("out", "--out", "flac", "--as", "flac", "--format", "s24", "--rate", "44100")
         told = self.mimi("--model", MODEL, "detokenize", "out", "--out", "flac", "--as", "flac",
                          "--format", "s24", "--rate", "44100", "--dry-run", out=None)
-        self.assertRegex(told.decode(), r"\A1 recordings, 0.0 hours, in 1 shards, as flac at 44100 Hz, "
-                                        r"into flac\nof this call's 1 shards 1 are finished\n\Z")
+        self.assertRegex(told.decode(), r"\A1 recording, 0.0 hours, in 1 shard, as flac at 44100 Hz, "
+                                        r"into flac\nof this call's 1 shard 1 are finished\n\Z")
         row = self.lines("flac/manifest.jsonl")[0]
         self.assertEqual((row["samples"], row["rate"], row["output"]), (88200, 44100, "a.flac"))
         self.mimi("--model", MODEL, "decode", "-q", "--rate", "44100", "--format", "s24",

@@ -31,7 +31,7 @@ class Watching(DatasetTest):
         out = self.tokenize("in", "--out", "out", "--shard-size", "2", "--shard", "2/2",
                             "--dry-run", out=None, err="")
         self.assertRegex(out.decode(), r"^5 recordings \(0 other files passed over\) in 3 shards, "
-                                       r"as mimi, .* into out\nof this call's 1 shards 0 are "
+                                       r"as mimi, .* into out\nof this call's 1 shard 0 are "
                                        r"finished; to do: 2 recordings, about 0.0 hours\n$")
         self.assertEqual(self.files(), ["in"])
 

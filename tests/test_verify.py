@@ -64,7 +64,7 @@ class Verify(DatasetTest):
         claimed = {key: self.lines("a/manifest.jsonl")[0][key] for key in ("source", "sha256")}
         row = {**self.lines("out/manifest.jsonl")[0], **claimed}
         self.put("out/manifest.jsonl", json.dumps(row, separators=(",", ":")).encode() + b"\n")
-        self.mimi("verify", "--sources", "out", err=r".* 1 recordings, 0 problems\n")
+        self.mimi("verify", "--sources", "out", err=r".* 1 recording, 0 problems\n")
         self.finds("--resample", "1", "out",
                    problem=r"out/b.mimi: row 0: encoded again, its codes differ within frames 0 to 5")
 

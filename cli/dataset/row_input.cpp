@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "cli/named_error.h"
+#include "cli/printable.h"
 
 namespace mimi::cli {
 namespace {
@@ -36,9 +37,9 @@ std::unique_ptr<ByteReader> open_row(const Row& row) {
 RowInput::RowInput(const Row& row, const SourceOptions& options, int rate_hz) : name_(row.name()) {
   std::unique_ptr<AudioSource> source = open_audio_source(open_row(row), options);
   if (row.channel && *row.channel > source->channels()) {
-    throw NamedError(name_, "has " + std::to_string(source->channels()) +
-                                " channels, the row asks for number " +
-                                std::to_string(*row.channel));
+    throw NamedError(name_, "has " +
+                                counted(static_cast<std::uint64_t>(source->channels()), "channel") +
+                                ", the row asks for number " + std::to_string(*row.channel));
   }
   select_range(*source, row);
   input_ = std::make_unique<AudioInput>(std::move(source), with_channel(options, row), rate_hz);
