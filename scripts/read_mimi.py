@@ -310,9 +310,11 @@ def write_npy(path, codes):
         with open(part, "xb") as file:
             np.save(file, codes)
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         if os.path.exists(part):
             os.remove(part)
+        if isinstance(error, OSError):
+            error.filename = path
         raise
 
 
