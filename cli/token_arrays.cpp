@@ -224,7 +224,10 @@ TokenTable read_npy(std::span<const std::uint8_t> bytes, const TokenHeader& like
     return descr.starts_with("'" + std::string(known.npy) + "'");
   });
   if (type == kElementTypes.end()) {
-    throw Error("npy array is of type " + quote(descr.substr(0, 8)) + ", expected integers");
+    const std::string_view name = descr.starts_with('\'') ? descr.substr(1, descr.find('\'', 1) - 1)
+                                                          : descr.substr(0, descr.find(','));
+    throw Error("npy array is of type " + quote(name) +
+                ", expected little-endian integers of 16, 32 or 64 bits, or uint8");
   }
   array.type = type;
   array.fortran_order = npy_value(header, "fortran_order").starts_with("True");
@@ -248,7 +251,8 @@ TokenTable read_safetensors(std::span<const std::uint8_t> bytes, const TokenHead
   const auto* const type =
       std::ranges::find(kElementTypes, codes->dtype_name, &ElementType::safetensors);
   if (type == kElementTypes.end()) {
-    throw Error("tensor 'codes' is of type " + codes->dtype_name + ", expected integers");
+    throw Error("tensor 'codes' is of type " + codes->dtype_name +
+                ", expected integers of 16, 32 or 64 bits, or U8");
   }
   TokenTable described;
   described.header = like;

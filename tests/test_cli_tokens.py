@@ -316,7 +316,8 @@ class Convert(TokenTest):
     def test_refusals(self):
         cases = {
             "short.npy": (b"\x93NUMPY\x01\0", "npy file is cut short"),
-            "float.npy": (None, "npy array is of type .*'<f8'.*, expected integers"),
+            "float.npy": (None, "npy array is of type '<f8', expected little-endian integers .*"),
+            "big.npy": (None, "npy array is of type '>i4', expected little-endian integers .*"),
             "rank.npy": (None, r"array has the shape \[4\], expected .*"),
             "large.npy": (None, "code of level 1, frame 0 is 2048, expected 0 to 2047"),
             "huge.npy": (b"\x93NUMPY\x01\0\x76\0" + b"{'descr': '<i8', 'fortran_order': False, "
@@ -332,6 +333,7 @@ class Convert(TokenTest):
             "f.txt": (b'# mimi {"mimi":2}\n1\n', "description is of another version .*"),
         }
         np.save(self.path("float.npy"), np.zeros((2, 2)))
+        np.save(self.path("big.npy"), np.zeros((2, 2), ">i4"))
         np.save(self.path("rank.npy"), np.zeros(4, np.int16))
         np.save(self.path("large.npy"), np.array([[1], [2048]]))
         for name, (data, error) in cases.items():
