@@ -93,8 +93,9 @@ std::string resolve_model(const std::string& argument) {
   if (!commit.empty() && fs::is_directory(snapshot, ignored)) return snapshot;
   throw Error("model " + quote(argument) +
               " is no file or folder and not in Hugging Face's cache (" + repository.string() +
-              "); to get it: pip install huggingface_hub, then hf download " + argument +
-              " (huggingface-cli download " + argument + " before version 1)");
+              "); to get it: python3 -m venv hf && hf/bin/pip install huggingface_hub && "
+              "hf/bin/hf download " +
+              argument);
 }
 
 std::string find_checkpoint(const std::string& folder) {

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What bf16 and int8 cost: their codes and their sound beside those of f32.
 
-    pip install numpy pesq
-    scripts/fidelity.py RECORDINGS [--model MODEL]
+    python3 -m venv build/fidelity && build/fidelity/bin/pip install numpy pesq
+    build/fidelity/bin/python scripts/fidelity.py RECORDINGS [--model MODEL]
 
 RECORDINGS is a folder of sound files. Prints, for each level, the share of codes that equal f32's, and
 the SNR and PESQ-WB of what is decoded against what f32 decodes from its own codes: "decoder alone" from

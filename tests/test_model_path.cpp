@@ -84,8 +84,8 @@ TEST_CASE("a name that is not in the cache: where it looked and how to get it") 
   const std::string expected =
       "model 'kyutai/mimi' is no file or folder and not in Hugging Face's cache (" +
       (folder / "models--kyutai--mimi") +
-      "); to get it: pip install huggingface_hub, then hf download kyutai/mimi "
-      "(huggingface-cli download kyutai/mimi before version 1)";
+      "); to get it: python3 -m venv hf && hf/bin/pip install huggingface_hub && "
+      "hf/bin/hf download kyutai/mimi";
   const auto message = [] { return error_of([] { resolve_model("kyutai/mimi"); }); };
   CHECK(message() == expected);
   write_file(folder / "models--kyutai--mimi/refs/main", "0123abcd");  // its files are gone
