@@ -12,8 +12,8 @@ namespace {
 
 constexpr const char* kTokenizeExamples =
     "  mimi tokenize corpus --out tokens                tokens/NAME.mimi of each recording\n"
-    "  mimi tokenize train.jsonl --out tokens --as wds  WebDataset shards of 1000 recordings\n"
-    "  find /data -name '*.flac' | mimi tokenize - --out tokens --as npy\n"
+    "  mimi tokenize train.jsonl --out shards --as wds  WebDataset shards of 1000 recordings\n"
+    "  find /data -name '*.flac' | mimi tokenize - --out arrays --as npy\n"
     "  mimi tokenize corpus --out tokens --shard 3/8    every eighth shard, from the third on\n";
 constexpr const char* kMergeExamples = "  mimi merge tokens\n";
 constexpr const char* kDetokenizeExamples =

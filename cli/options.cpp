@@ -31,11 +31,11 @@ constexpr const char* kEncodeExamples =
 constexpr const char* kDecodeExamples =
     "  mimi decode speech.mimi               make speech.wav, 16 bits, 24 kHz\n"
     "  mimi decode speech.mimi -o out.flac --rate 48000\n"
-    "  mimi decode -l 0,3-5 speech.mimi      hear levels 0, 3, 4 and 5 alone\n"
+    "  mimi decode -l 0,3-5 speech.mimi -o some.wav   hear levels 0, 3, 4 and 5 alone\n"
     "  mimi decode - --raw s16 < live.mimi | aplay -t raw -f S16_LE -r 24000\n";
 constexpr const char* kRoundtripExamples =
     "  mimi roundtrip speech.flac out.wav\n"
-    "  mimi roundtrip speech.flac out.wav --plot out.png\n"
+    "  mimi roundtrip speech.flac again.wav --plot again.png\n"
     "  mimi roundtrip -l 1 speech.flac       make speech.mimi.wav of the first level alone\n";
 constexpr const char* kInfoExamples =
     "  mimi info speech.mimi\n"

@@ -13,7 +13,7 @@ constexpr const char* kTestExamples =
 constexpr const char* kCutExamples =
     "  mimi cut --from 1:00 --to 2:00 talk.mimi      make talk.cut.mimi, the second minute\n"
     "  mimi cut --levels 4 talk.mimi -o small.mimi   the first 4 levels of all of it\n"
-    "  mimi cut --from 90 --lead-in 0 talk.mimi      no lead-in: smaller, begins less exactly\n";
+    "  mimi cut --from 90 --lead-in 0 talk.mimi -o end.mimi   no lead-in: smaller, less exact\n";
 constexpr const char* kCatExamples = "  mimi cat part1.mimi part2.mimi -o whole.mimi\n";
 constexpr const char* kRepairExamples =
     "  mimi repair broken.mimi               make broken.repaired.mimi of what is whole\n";
