@@ -144,7 +144,8 @@ void add_decode(CLI::App& app, Parsed& parsed) {
   CLI::App* command = app.add_subcommand("decode", "Turn tokens into sound.");
   command->footer(kDecodeExamples);
   naming_something(command->add_option("IN", options.inputs))->required();
-  add_output(*command, options.output, "output (default: IN with the suffix .wav; - for stdin's)");
+  add_output(*command, options.output,
+             "output (default: IN with the suffix .wav, with --raw .raw; - for stdin's)");
   add_out_dir(*command, options.output);
   add_parsed(*command, "-l,--levels", "WHICH", options.levels,
              "the first N (4), or a set counted from 0 (0,3-5; 3-3 is one) (default: all)",
@@ -173,7 +174,7 @@ void add_roundtrip(CLI::App& app, Parsed& parsed) {
   naming_something(command->add_option("IN", options.input))->required();
   CLI::Option* second = naming_something(command->add_option("OUT", options.output.path));
   add_output(*command, options.output,
-             "output (default: IN with the suffix .mimi.wav; - for stdin's)");
+             "output (default: IN with the suffix .mimi.wav, with --raw .mimi.raw; - for stdin's)");
   second->excludes(command->get_option("--output"));
   add_number(*command, "-l,--levels", options.levels, 1, kMostLevels,
              "codebooks per frame, 137.5 bit/s each (default 8)");
