@@ -22,7 +22,8 @@ constexpr const char* kExamples =
     "  mimi eval --model kyutai/mimi speech.wav\n";
 constexpr const char* kWarning =
     "these figures tell how close the waveform and spectrum are, and misrank generative codecs, "
-    "whose sound may be good and other: listen, or use scripts/evaluate.py";
+    "whose sound may be good and other: listen, or use measures that model hearing, as "
+    "scripts/evaluate.py in the source does";
 
 // 1, 2, 4 and so on, and all.
 std::vector<int> doublings(int all) {

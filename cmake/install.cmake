@@ -20,9 +20,15 @@ file(RELATIVE_PATH MIMI_PC_TO_PREFIX ${pkgconfig_dir} ${CMAKE_INSTALL_PREFIX})
 configure_file(cmake/mimi.pc.in mimi.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/mimi.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-install(FILES LICENSE-MIT LICENSE-APACHE README.md CHANGELOG.md core/FORMAT.md cli/DATASET.md
+# In the folders of the source tree, so that the documents' links lead somewhere.
+install(FILES LICENSE-MIT LICENSE-APACHE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(PROGRAMS scripts/slurm/tokenize.sbatch DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
+foreach(document cli/DATASET.md core/FORMAT.md model/MODEL_CARD.md samples/README.md)
+  cmake_path(GET document PARENT_PATH folder)
+  install(FILES ${document} DESTINATION ${CMAKE_INSTALL_DOCDIR}/${folder})
+endforeach()
+install(PROGRAMS scripts/read_mimi.py DESTINATION ${CMAKE_INSTALL_DOCDIR}/scripts)
+install(PROGRAMS scripts/slurm/tokenize.sbatch DESTINATION ${CMAKE_INSTALL_DOCDIR}/scripts/slurm)
 
 if(MIMI_BUILD_CLI)
   install(TARGETS mimi)

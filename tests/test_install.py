@@ -33,13 +33,18 @@ FILES = {
     "lib/pkgconfig/mimi.pc",
     "share/bash-completion/completions/mimi",
     "share/doc/mimi/CHANGELOG.md",
-    "share/doc/mimi/DATASET.md",
-    "share/doc/mimi/FORMAT.md",
+    "share/doc/mimi/CONTRIBUTING.md",
     "share/doc/mimi/LICENSE-APACHE",
     "share/doc/mimi/LICENSE-MIT",
     "share/doc/mimi/README.md",
-    "share/doc/mimi/examples/tokenize.sbatch",
+    "share/doc/mimi/SECURITY.md",
+    "share/doc/mimi/cli/DATASET.md",
+    "share/doc/mimi/core/FORMAT.md",
     "share/doc/mimi/mimi.spdx.json",
+    "share/doc/mimi/model/MODEL_CARD.md",
+    "share/doc/mimi/samples/README.md",
+    "share/doc/mimi/scripts/read_mimi.py",
+    "share/doc/mimi/scripts/slurm/tokenize.sbatch",
     "share/fish/vendor_completions.d/mimi.fish",
     "share/man/man1/mimi.1",
     "share/zsh/site-functions/_mimi",
@@ -86,6 +91,16 @@ class Install(unittest.TestCase):
 
     def test_files(self):
         self.assertEqual(files_below(self.prefix), FILES)
+
+    def test_links_of_documents(self):
+        documents = os.path.join(self.prefix, "share", "doc", "mimi")
+        for name in ("README.md", "SECURITY.md", "cli/DATASET.md", "core/FORMAT.md"):
+            path = os.path.join(documents, name)
+            with open(path, encoding="utf-8") as file:
+                links = re.findall(r"\]\((?!https?:)([^)#]+)", file.read())
+            for link in links:
+                with self.subTest(f"{name}: {link}"):
+                    self.assertTrue(os.path.exists(os.path.join(os.path.dirname(path), link)))
 
     def test_version(self):
         version = run(os.path.join(self.prefix, "bin", "mimi"), "--version")
