@@ -50,6 +50,7 @@ struct Decoder::Impl {
 
   void reset(std::int64_t first_frame) {
     const kernels::ScopedFloatMode mode;
+    is_broken = true;  // where making the new state fails, the old one is gone
     state.emplace(model.impl(), options.stream, block_frames, first_frame);
     frames_heard = 0;
     is_broken = false;
@@ -82,7 +83,7 @@ struct Decoder::Impl {
   int block_frames;
   std::optional<DecoderState> state;
   std::uint64_t frames_heard = 0;
-  bool is_broken = false;  // a push failed half-way
+  bool is_broken = false;  // a push or a reset() failed half-way
   CodecCost cost;
 };
 
@@ -162,7 +163,7 @@ void Decoder::Impl::check_pushes(std::span<const DecoderPush> pushes) {
       }
     }
     if (d.is_broken) {
-      throw Error("the decoder failed in an earlier push: reset() begins it anew");
+      throw Error("the decoder failed in an earlier call: reset() begins it anew");
     }
     d.check_codes(pushes[i].codes);
   }

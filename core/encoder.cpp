@@ -44,6 +44,7 @@ struct Encoder::Impl {
 
   void reset(std::int64_t first_frame) {
     const kernels::ScopedFloatMode mode;
+    is_broken = true;  // where making the new state fails, the old one is gone
     state.emplace(model.impl(), options.stream, block_frames, first_frame);
     begun.clear();
     samples_heard = 0;
@@ -72,7 +73,7 @@ struct Encoder::Impl {
   static void check_pushes(std::span<const EncoderPush> pushes);
   static void advance(std::span<const EncoderPush> pushes);
   void check_whole() const {
-    if (is_broken) throw Error("the encoder failed in an earlier push: reset() begins it anew");
+    if (is_broken) throw Error("the encoder failed in an earlier call: reset() begins it anew");
   }
 
   Model model;
@@ -81,7 +82,7 @@ struct Encoder::Impl {
   std::optional<EncoderState> state;
   std::vector<float> begun;  // samples of a frame that was begun, and what follows it of a push
   std::uint64_t samples_heard = 0;
-  bool is_broken = false;  // a push failed half-way
+  bool is_broken = false;  // a push or a reset() failed half-way
   CodecCost cost;
 };
 

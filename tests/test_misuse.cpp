@@ -58,7 +58,7 @@ TEST_CASE("a stream that failed half-way is refused until it is reset") {
   fails = true;
   CHECK_THROWS_AS(encoder.push(frame, codes), std::bad_alloc);
   fails = false;
-  const std::string refusal = "the encoder failed in an earlier push: reset() begins it anew";
+  const std::string refusal = "the encoder failed in an earlier call: reset() begins it anew";
   CHECK(error_of([&] { encoder.push(frame, codes); }) == refusal);
   CHECK(error_of([&] { encoder.finish(codes); }) == refusal);
   encoder.reset();
@@ -73,7 +73,7 @@ TEST_CASE("a stream that failed half-way is refused until it is reset") {
   CHECK_THROWS_AS(decoder.push(expected, sound), std::bad_alloc);
   fails = false;
   CHECK(error_of([&] { decoder.push(expected, sound); }) ==
-        "the decoder failed in an earlier push: reset() begins it anew");
+        "the decoder failed in an earlier call: reset() begins it anew");
   decoder.reset();
   sound.clear();
   decoder.push(expected, sound);

@@ -3,13 +3,16 @@
 // streams.
 #include <doctest/doctest.h>
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <new>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/codec.h"
@@ -127,6 +130,59 @@ TEST_CASE("many streams opened and closed: memory is flat, and each gives the bi
     if (i < kFirst) at_start.from_system = std::max(at_start.from_system, heap().from_system);
     REQUIRE(is_flat(at_start));
   }
+}
+
+// The system gives no more memory; what has been freed may do.
+class NoMoreMemory {
+ public:
+  NoMoreMemory() {
+    REQUIRE(::getrlimit(RLIMIT_AS, &before_) == 0);
+    const rlimit none = {.rlim_cur = 0, .rlim_max = before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_AS, &none) == 0);
+  }
+  NoMoreMemory(const NoMoreMemory&) = delete;
+  NoMoreMemory& operator=(const NoMoreMemory&) = delete;
+  ~NoMoreMemory() { ::setrlimit(RLIMIT_AS, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+template <typename Call>
+bool finds_no_memory(Call call) {
+  const NoMoreMemory none;
+  try {
+    call();
+  } catch (const std::bad_alloc&) {
+    return true;
+  }
+  return false;
+}
+
+TEST_CASE("a stream that no memory was found for to begin anew is refused until there is") {
+  const Model model = open_tiny();
+  const StreamOptions long_blocks = {.block_frames = 1024, .tap = {}};  // of pages of their own
+  const std::vector<float> frame(kFrameSamples, 0.5F);
+  std::vector<std::uint16_t> codes, expected;
+  Encoder encoder(model, {.levels = kLevels, .stream = long_blocks});
+  encoder.push(frame, expected);
+  REQUIRE(finds_no_memory([&] { encoder.reset(); }));
+  const std::string refusal = "failed in an earlier call: reset() begins it anew";
+  CHECK(error_of([&] { encoder.push(frame, codes); }) == "the encoder " + refusal);
+  encoder.reset();
+  encoder.push(frame, codes);
+  CHECK(codes == expected);
+  REQUIRE(finds_no_memory([&] { encoder.finish(codes); }));
+  CHECK(error_of([&] { encoder.finish(codes); }) == "the encoder " + refusal);
+
+  std::vector<float> audio, whole;
+  Decoder decoder(model, {.levels = first_levels(kLevels), .stream = long_blocks});
+  decoder.push(expected, whole);
+  REQUIRE(finds_no_memory([&] { decoder.reset(); }));
+  CHECK(error_of([&] { decoder.push(expected, audio); }) == "the decoder " + refusal);
+  decoder.reset();
+  decoder.push(expected, audio);
+  CHECK(same_bits(audio, whole));
 }
 
 }  // namespace
