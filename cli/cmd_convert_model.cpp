@@ -35,14 +35,18 @@ Dtype wanted_dtype(const CommonOptions& common) {
   throw UsageError("convert-model needs --dtype bf16 or --dtype int8");
 }
 
-// The original is worth more than what is made of it.
-void refuse_same_file(const std::string& input, const std::string& output) {
+// The original, its config.json included, is worth more than what is made of it.
+void refuse_same_files(const std::string& input, const std::string& weights,
+                       const std::string& config) {
   std::error_code error;  // where there is no output yet, or reading the input will tell
-  const std::string source =
+  const std::filesystem::path source =
       std::filesystem::is_directory(input, error) ? find_checkpoint(input) : input;
-  if (std::filesystem::equivalent(source, output, error)) {
-    throw UsageError(output + ": is the model to convert: give another folder");
-  }
+  const auto refuse = [&](const std::filesystem::path& from, const std::string& to) {
+    if (!std::filesystem::equivalent(from, to, error)) return;
+    throw UsageError(to + ": is of the model to convert: give another folder");
+  };
+  refuse(source, weights);
+  refuse(std::filesystem::path(source).replace_filename("config.json"), config);
 }
 
 // Until there is another, the folder is no model, so that nobody takes new weights for old ones.
@@ -63,7 +67,7 @@ int run_convert_model(const ConvertModelOptions& options, const CommonOptions& c
   const std::string input = resolve_model(options.input);
   const std::string weights_path = std::filesystem::path(options.output) / "model.safetensors";
   const std::string config_path = std::filesystem::path(options.output) / "config.json";
-  refuse_same_file(input, weights_path);
+  refuse_same_files(input, weights_path, config_path);
   const Checkpoint checkpoint = Checkpoint::open(input);
   make_folder(options.output);
   std::error_code error;  // making the file will tell

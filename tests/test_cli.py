@@ -304,9 +304,18 @@ class ConvertModel(CliTest):
         for source in ("original", "original/model.safetensors"):
             for output in ("original", "link"):
                 self.fails("convert-model", source, output, "--dtype", "bf16", "-f", code=2,
-                           err=f"{output}/model.safetensors: is the model to convert: .*")
+                           err=f"{output}/model.safetensors: is of the model to convert: .*")
         self.assertEqual(self.get("original/model.safetensors"), before)
         self.assertEqual(sorted(os.listdir(self.path("original"))), sorted(os.listdir(FULL_MODEL)))
+        # Its description is a part of it, however its weights are called.
+        os.rename(self.path("original/model.safetensors"), self.path("original/mine.safetensors"))
+        before = self.get("original/config.json")
+        os.mkdir(self.path("linked"))
+        os.symlink("../original/config.json", self.path("linked/config.json"))
+        for output in ("original", "link", "linked"):
+            self.fails("convert-model", "original/mine.safetensors", output, "--dtype", "bf16", "-f",
+                       code=2, err=f"{output}/config.json: is of the model to convert: .*")
+        self.assertEqual(self.get("original/config.json"), before)
         self.mimi("convert-model", self.MODEL, "out", "--dtype", "bf16", "-f")
         self.fails("encode", FLAC, "--model", "out", "--dtype", "int8",
                    err="out/model.safetensors: was converted to bf16 and is computed in that "
