@@ -49,6 +49,16 @@ void refuse_same_files(const std::string& input, const std::string& weights,
   refuse(std::filesystem::path(source).replace_filename("config.json"), config);
 }
 
+// Where the folder's model would stay another.
+void refuse_hidden_model(const std::string& folder) {
+  std::error_code error;  // making the folder will tell
+  if (!std::filesystem::is_directory(folder, error)) return;
+  const std::string name = preferred_to_standard(folder);
+  if (name.empty()) return;
+  throw UsageError((std::filesystem::path(folder) / name).string() +
+                   ": would be read instead of the converted model: give another folder");
+}
+
 // Until there is another, the folder is no model, so that nobody takes new weights for old ones.
 void remove_config(const std::string& path) {
   std::error_code error;
@@ -68,6 +78,7 @@ int run_convert_model(const ConvertModelOptions& options, const CommonOptions& c
   const std::string weights_path = std::filesystem::path(options.output) / "model.safetensors";
   const std::string config_path = std::filesystem::path(options.output) / "config.json";
   refuse_same_files(input, weights_path, config_path);
+  refuse_hidden_model(options.output);
   const Checkpoint checkpoint = Checkpoint::open(input);
   make_folder(options.output);
   std::error_code error;  // making the file will tell

@@ -20,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kRepositoryPrefix = "models--";
+constexpr std::string_view kStandardName = "model.safetensors";
 
 // The value of an environment variable as a path, "~" expanded as huggingface_hub does; empty when
 // it is unset or empty.
@@ -75,6 +76,23 @@ bool is_kyutai_file(std::string_view name) {
   return name.starts_with("tokenizer-") || name.starts_with("mimi-");
 }
 
+std::vector<std::string> checkpoint_names(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().extension() == ".safetensors") names.push_back(entry->path().filename());
+  }
+  if (error) throw Error(folder + ": cannot be listed: " + error.message());
+  return names;
+}
+
+// Empty where there is none, or more than one.
+std::string kyutai_file(const std::vector<std::string>& names) {
+  if (std::ranges::count_if(names, is_kyutai_file) != 1) return "";
+  return *std::ranges::find_if(names, is_kyutai_file);
+}
+
 }  // namespace
 
 std::string resolve_model(const std::string& argument) {
@@ -99,24 +117,21 @@ std::string resolve_model(const std::string& argument) {
 }
 
 std::string find_checkpoint(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    if (entry->path().extension() == ".safetensors") names.push_back(entry->path().filename());
-  }
-  if (error) throw Error(folder + ": cannot be listed: " + error.message());
+  const std::vector<std::string> names = checkpoint_names(folder);
   if (names.empty()) throw Error(folder + ": holds no .safetensors file");
 
   const auto path = [&](const std::string& name) { return (fs::path(folder) / name).string(); };
   if (names.size() == 1) return path(names.front());
-  if (std::ranges::count_if(names, is_kyutai_file) == 1) {
-    return path(*std::ranges::find_if(names, is_kyutai_file));
-  }
-  const auto standard = std::ranges::find(names, "model.safetensors");
+  const std::string kyutai = kyutai_file(names);
+  if (!kyutai.empty()) return path(kyutai);
+  const auto standard = std::ranges::find(names, kStandardName);
   if (standard != names.end()) return path(*standard);
   throw Error(folder + ": holds " + std::to_string(names.size()) +
               " .safetensors files, none of them model.safetensors: name the one to use");
+}
+
+std::string preferred_to_standard(const std::string& folder) {
+  return kyutai_file(checkpoint_names(folder));
 }
 
 std::string model_name(const std::string& path) {

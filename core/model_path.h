@@ -15,6 +15,8 @@ std::string resolve_model(const std::string& argument);
 // language model (tokenizer-*.safetensors, mimi-*.safetensors), else model.safetensors. Throws
 // Error when no rule chooses one.
 std::string find_checkpoint(const std::string& folder);
+// The name of the file in `folder` that is read even if a model.safetensors is there; empty: none.
+std::string preferred_to_standard(const std::string& folder);
 
 // "kyutai/mimi" for a path into huggingface_hub's cache, else the path's last part.
 std::string model_name(const std::string& path);

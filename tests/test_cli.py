@@ -316,6 +316,13 @@ class ConvertModel(CliTest):
             self.fails("convert-model", "original/mine.safetensors", output, "--dtype", "bf16", "-f",
                        code=2, err=f"{output}/config.json: is of the model to convert: .*")
         self.assertEqual(self.get("original/config.json"), before)
+        # Nor is the original what is found where the converted model was to be.
+        os.mkdir(self.path("kyutai"))
+        weights, = (name for name in os.listdir(self.MODEL) if name.endswith(".safetensors"))
+        shutil.copy(os.path.join(self.MODEL, weights), self.path("kyutai/tokenizer-1.safetensors"))
+        self.fails("convert-model", "kyutai", "kyutai", "--dtype", "bf16", code=2,
+                   err="kyutai/tokenizer-1.safetensors: would be read instead of .*")
+        self.assertEqual(os.listdir(self.path("kyutai")), ["tokenizer-1.safetensors"])
         self.mimi("convert-model", self.MODEL, "out", "--dtype", "bf16", "-f")
         self.fails("encode", FLAC, "--model", "out", "--dtype", "int8",
                    err="out/model.safetensors: was converted to bf16 and is computed in that "

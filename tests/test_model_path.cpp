@@ -127,9 +127,11 @@ TEST_CASE("the checkpoint in a folder") {
             ": holds 2 .safetensors files, none of them model.safetensors: name the one to use");
   write_file(folder / "model.safetensors", "");
   CHECK(find_checkpoint(place) == folder / "model.safetensors");
+  CHECK(preferred_to_standard(place).empty());
   // As in Kyutai's repositories of language models.
   write_file(folder / "tokenizer-e351c8d8-checkpoint125.safetensors", "");
   CHECK(find_checkpoint(place) == folder / "tokenizer-e351c8d8-checkpoint125.safetensors");
+  CHECK(preferred_to_standard(place) == "tokenizer-e351c8d8-checkpoint125.safetensors");
   write_file(folder / "mimi-e351c8d8.safetensors", "");
   CHECK(find_checkpoint(place) == folder / "model.safetensors");
 }
