@@ -36,7 +36,7 @@ void print_guesses(const TokenRescue& rescue) {
   }
   if (rescue.foreign_records > 0) {
     line(counted(rescue.foreign_records, "whole record") +
-         " left out, which contradict those before");
+         " left out, which do not fit those before");
   }
 }
 

@@ -21,7 +21,8 @@ struct Candidate {
   std::uint64_t begin, end;  // of the record, its checksum included
 };
 
-bool is_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
+bool is_small_letter(char c) { return c >= 'a' && c <= 'z'; }
+bool is_letter(char c) { return (c >= 'A' && c <= 'Z') || is_small_letter(c); }
 
 // Everything that looks like a record and is not longer than the file.
 std::vector<Candidate> find_candidates(std::span<const std::byte> file) {
@@ -66,14 +67,18 @@ class FrontSums {
   std::vector<std::pair<std::uint64_t, std::uint32_t>> sums_;
 };
 
+// Throws where whole ones are there, but none that can be read, as of another version.
 std::optional<TokenHeader> whole_header(std::span<const WholeRecord> records) {
+  std::optional<Error> first_error;
   for (const WholeRecord& record : records) {
     if (record.type != RecordType::kHeader) continue;
     try {
       return parse_header(record.payload);
-    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): of another version; there may be more
+    } catch (const Error& error) {
+      if (!first_error) first_error = error;
     }
   }
+  if (first_error) throw Error(*first_error);
   return std::nullopt;
 }
 
@@ -125,18 +130,7 @@ class Rescuer {
 
   void take(const WholeRecord& record) {
     try {
-      if (record.type == RecordType::kSegment && record.payload.size() == kSegmentBytes) {
-        take(parse_segment(record.payload));
-      } else if (record.type == RecordType::kBlock) {
-        take(parse_block(header_, record.payload, codes_));
-      } else if (record.type == RecordType::kGap && record.payload.size() == kGapBytes) {
-        take(parse_gap(record.payload));
-      } else if (record.type == RecordType::kSegmentEnd &&
-                 record.payload.size() == kSegmentEndBytes) {
-        take(parse_segment_end(record.payload));
-      } else if (record.type == RecordType::kTotals && record.payload.size() == kTotalsBytes) {
-        take(parse_trailer(record.payload).totals);
-      }
+      take_payload(record);
     } catch (const Error&) {
       ++report_.foreign_records;
     }
@@ -155,6 +149,31 @@ class Rescuer {
   // Throws what take() counts.
   static void expect(bool holds) {
     if (!holds) throw Error("contradicts the records before");
+  }
+
+  void take_payload(const WholeRecord& record) {
+    const std::span<const std::byte> payload = record.payload;
+    switch (record.type) {
+      case RecordType::kHeader:
+      case RecordType::kIndex:
+        return;
+      case RecordType::kSegment:
+        expect(payload.size() == kSegmentBytes);
+        return take(parse_segment(payload));
+      case RecordType::kBlock:
+        return take(parse_block(header_, payload, codes_));
+      case RecordType::kGap:
+        expect(payload.size() == kGapBytes);
+        return take(parse_gap(payload));
+      case RecordType::kSegmentEnd:
+        expect(payload.size() == kSegmentEndBytes);
+        return take(parse_segment_end(payload));
+      case RecordType::kTotals:
+        expect(payload.size() == kTotalsBytes);
+        return take(parse_trailer(payload).totals);
+    }
+    expect(
+        is_small_letter(static_cast<char>(record.type)));  // of a later program, and may be dropped
   }
 
   void take(const TokenSegment& start) {

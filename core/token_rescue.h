@@ -27,13 +27,13 @@ struct TokenRescue {
   std::uint32_t saved_blocks = 0;     // whole ones
   std::uint32_t lost_segments = 0;    // records of segments: origin and lead-in are then guesses
   std::uint32_t lost_ends = 0;        // ends of segments: the source's length is then a guess
-  std::uint32_t foreign_records = 0;  // whole, but contradict those before: left out
+  std::uint32_t foreign_records = 0;  // whole, but do not fit those before: left out
   std::vector<TokenGap> lost;  // in the numbers of what was written, gaps from before left out
   TokenTotals totals;          // of what was written
 };
 
 // Writes a whole file of every whole block, with gaps for the others. Throws where there is neither
-// a header nor a block.
+// a header nor a block, or no whole header that can be read, as of another version.
 TokenRescue rescue_tokens(std::span<const std::byte> file, const TokenWriter::Sink& out);
 
 }  // namespace mimi

@@ -187,7 +187,7 @@ class Repair(TokenTest):
         self.assertEqual(self.get("c.repaired.mimi"), whole)
         self.put("twice.mimi", whole + whole)
         self.mimi("repair", "twice.mimi", err="twice.mimi: 1 block saved .*, none lost\n"
-                  r"  \d whole records left out, which contradict those before\n")
+                  r"  \d whole records left out, which do not fit those before\n")
         self.assertEqual(self.get("twice.repaired.mimi"), whole)
         self.put("d.mimi", whole[:-300])
         self.mimi("repair", "d.mimi", out=None, err="(.*\n)*  1 segment's end lost: .*\n")

@@ -233,6 +233,41 @@ TEST_CASE("the second header serves where the first is lost, and blocks where bo
   CHECK(both_lost.report.totals.samples == 375 * 1920 - 512);
 }
 
+// Made with its version or its window rule changed.
+Bytes of_another_kind(std::size_t place, int value) {
+  const Bytes file = half_a_minute();
+  Bytes changed(file.begin(), file.begin() + kTokenSignature.size());
+  for (const WholeRecord& record : find_records(file)) {
+    Bytes payload(record.payload.begin(), record.payload.end());
+    if (record.type == RecordType::kHeader) payload[place] = static_cast<std::byte>(value);
+    const Bytes made = make_record(record.type, payload);
+    changed.insert(changed.end(), made.begin(), made.end());
+  }
+  return changed;
+}
+
+TEST_CASE("a file that no reader may take is not made one that it takes") {
+  const std::string version = "file is of version 2, this program reads version 1";
+  CHECK(error_of([] { rescue(of_another_kind(0, 2)); }) == version);
+  CHECK(error_of([] { rescue(of_another_kind(17, 3)); }) ==
+        "window rule is number 3, expected 0 to 2");
+  // One of the two that can be read is enough.
+  Bytes one = half_a_minute();
+  const Bytes other = of_another_kind(0, 2);
+  std::copy_n(other.begin(), 100, one.begin());
+  CHECK(rescue(one).file == half_a_minute());
+}
+
+TEST_CASE("whole records of types that this version does not have are left out, and told of") {
+  Bytes file = half_a_minute();
+  for (const char type : {'x', 'X', 'S'}) {
+    const Bytes record = make_record(static_cast<RecordType>(type), Bytes(5));
+    file.insert(file.end() - 66, record.begin(), record.end());
+  }
+  CHECK(rescue(file).file == half_a_minute());
+  CHECK(rescue(file).report.foreign_records == 2);
+}
+
 TEST_CASE("records of another file are left out") {
   Bytes twice = half_a_minute();
   const Bytes once = twice;
