@@ -32,7 +32,7 @@ void print_guesses(const TokenRescue& rescue) {
   }
   if (rescue.lost_ends > 0) {
     line(counted(rescue.lost_ends, "segment's end") +
-         " lost: its length is taken from the frames that are there");
+         " lost: its length is what the header leaves for it, or else that of its frames");
   }
   if (rescue.foreign_records > 0) {
     line(counted(rescue.foreign_records, "whole record") +
@@ -40,20 +40,28 @@ void print_guesses(const TokenRescue& rescue) {
   }
 }
 
-void print(const std::string& name, const std::string& output, const TokenRescue& rescue) {
+// Nothing where only an unknown number is lost, which a line of its own tells.
+std::string loss(const TokenRescue& rescue) {
   std::uint64_t blocks = 0, frames = 0;
   for (const TokenGap& gap : rescue.lost) {
     blocks += gap.blocks;
     frames += gap.frames;
   }
-  std::fprintf(stderr, "%s: %s saved in %s, %s lost\n", printable(name).c_str(),
+  if (blocks > 0)
+    return ", " + std::to_string(blocks) + " with " + counted(frames, "frame") + " lost";
+  return rescue.cut_at.empty() ? ", none lost" : "";
+}
+
+void print(const std::string& name, const std::string& output, const TokenRescue& rescue) {
+  std::fprintf(stderr, "%s: %s saved in %s%s\n", printable(name).c_str(),
                counted(rescue.saved_blocks, "block").c_str(), printable(output).c_str(),
-               blocks == 0
-                   ? "none"
-                   : (std::to_string(blocks) + " with " + counted(frames, "frame")).c_str());
+               loss(rescue).c_str());
   for (const TokenGap& gap : rescue.lost) {
     const std::uint64_t last = std::uint64_t{gap.first_frame} + gap.frames - 1;
     line("lost: frames " + std::to_string(gap.first_frame) + " to " + std::to_string(last));
+  }
+  for (const std::uint32_t first : rescue.cut_at) {
+    line("lost: an unknown number of frames from " + std::to_string(first) + " on");
   }
   print_guesses(rescue);
 }

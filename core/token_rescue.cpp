@@ -121,6 +121,7 @@ struct SavedSegment {
   std::uint32_t frames = 0;
   int padding_samples = 0;                      // of the last frame
   std::optional<std::uint64_t> source_samples;  // none: its end was lost
+  bool is_cut = false;                          // and frames before it, nobody knows how many
 };
 
 // Takes the whole records in the order of the file, and fills what is missing between them.
@@ -137,11 +138,14 @@ class Rescuer {
   }
 
   void finish() {
+    if (!has_totals_) add_lost_rest();
     if (is_open_) close(std::nullopt);
   }
 
   std::vector<SavedSegment>& segments() { return segments_; }
-  int largest_block_frames() const { return std::max(1, largest_block_frames_); }
+  int largest_block_frames() const {
+    return largest_block_frames_ == 0 ? kMaxBlockFrames : largest_block_frames_;
+  }
 
  private:
   std::uint64_t frame_samples() const { return static_cast<std::uint64_t>(header_.frame_samples); }
@@ -250,9 +254,46 @@ class Rescuer {
   }
 
   void take(const TokenTotals& totals) {
+    has_totals_ = true;
     if (totals.frames <= next_frame_) return;
     if (!is_open_) open_guess();
     add_lost(totals.frames - next_frame_, std::nullopt, 0);
+  }
+
+  // What the header's count leaves for the segment that is open, or would follow the last.
+  std::optional<std::uint64_t> untold_source_samples() const {
+    const auto has_end = [](const SavedSegment& s) { return s.source_samples.has_value(); };
+    const auto ended = std::span(segments_).first(segments_.size() - (is_open_ ? 1 : 0));
+    if (!std::ranges::all_of(ended, has_end)) return std::nullopt;
+    if (!header_.source_samples || *header_.source_samples < source_samples_) return std::nullopt;
+    return *header_.source_samples - source_samples_;
+  }
+
+  // Of a file that ends before its totals.
+  void add_lost_rest() {
+    const std::optional<std::uint64_t> untold = untold_source_samples();
+    if (!untold) {
+      if (is_open_) segment().is_cut = true;
+      return;
+    }
+    if (!is_open_) {
+      if (*untold == 0) return;
+      open_guess();
+    }
+    const std::uint64_t samples =
+        segment().start.lead_in_samples +
+        std::min(kMaxTokenSamples, sample_at_rate(*untold, header_.source_rate_hz,
+                                                  static_cast<unsigned>(header_.sample_rate_hz)));
+    const std::uint64_t frames = (samples + frame_samples() - 1) / frame_samples();
+    if (frames <= segment().frames) return;
+    const std::uint64_t lost = frames - segment().frames;
+    // A padded segment is whole, so that others were lost; more than can be numbered is no count.
+    if (segment().padding_samples != 0 || lost > 0xFFFFFFFFU - next_frame_) {
+      segment().is_cut = true;
+      return;
+    }
+    add_lost(static_cast<std::uint32_t>(lost), std::nullopt,
+             static_cast<int>(frames * frame_samples() - samples));
   }
 
   void check_frames(std::uint32_t first, std::uint32_t frames, int padding) const {
@@ -321,6 +362,7 @@ class Rescuer {
   std::vector<std::uint16_t> codes_;
   bool is_open_ = false;
   bool start_is_guess_ = false;
+  bool has_totals_ = false;
   std::uint64_t next_segment_ = 0;
   std::uint64_t next_block_ = 0;
   std::uint32_t next_frame_ = 0;
@@ -351,7 +393,7 @@ void guess_source_samples(TokenHeader& header, std::vector<SavedSegment>& segmen
   const std::uint64_t all = header.source_samples.value_or(0);
   for (SavedSegment* segment : unknown) {
     const std::uint64_t guess =
-        unknown.size() == 1 && all > known
+        unknown.size() == 1 && all > known && !segment->is_cut
             ? all - known
             : sample_at_rate(samples_of(header, *segment),
                              static_cast<std::uint32_t>(header.sample_rate_hz),
@@ -370,7 +412,7 @@ void bound_lead_in(const TokenHeader& header, SavedSegment& segment) {
       static_cast<std::uint32_t>(std::min<std::uint64_t>(segment.start.lead_in_samples, samples));
 }
 
-void write_segment(const SavedSegment& segment, TokenWriter& writer, std::vector<TokenGap>& lost,
+void write_segment(const SavedSegment& segment, TokenWriter& writer, TokenRescue& report,
                    std::uint32_t& first_frame) {
   writer.begin_segment(segment.start);
   for (const auto& item : segment.content) {
@@ -380,11 +422,12 @@ void write_segment(const SavedSegment& segment, TokenWriter& writer, std::vector
     } else {
       const auto& [gap, is_new] = std::get<SavedGap>(item);
       writer.write_gap(gap);
-      if (is_new) lost.push_back(gap);
-      if (is_new) lost.back().first_frame = first_frame;
+      if (is_new) report.lost.push_back(gap);
+      if (is_new) report.lost.back().first_frame = first_frame;
       first_frame += gap.frames;
     }
   }
+  if (segment.is_cut) report.cut_at.push_back(first_frame);
   writer.end_segment(segment.start.source_rate_hz == 0 ? 0 : *segment.source_samples);
 }
 
@@ -427,7 +470,7 @@ TokenRescue rescue_tokens(std::span<const std::byte> file, const TokenWriter::Si
   std::uint32_t first_frame = 0;
   for (SavedSegment& segment : rescuer.segments()) {
     bound_lead_in(*header, segment);
-    write_segment(segment, writer, report.lost, first_frame);
+    write_segment(segment, writer, report, first_frame);
   }
   report.totals = writer.finish();
   return report;

@@ -29,7 +29,9 @@ struct TokenRescue {
   std::uint32_t lost_ends = 0;        // ends of segments: the source's length is then a guess
   std::uint32_t foreign_records = 0;  // whole, but do not fit those before: left out
   std::vector<TokenGap> lost;  // in the numbers of what was written, gaps from before left out
-  TokenTotals totals;          // of what was written
+  // The frames, in the same numbers, from which on more were lost, nobody knows how many.
+  std::vector<std::uint32_t> cut_at;
+  TokenTotals totals;  // of what was written
 };
 
 // Writes a whole file of every whole block, with gaps for the others. Throws where there is neither

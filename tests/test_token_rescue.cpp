@@ -3,8 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "tests/files.h"
 #include "tests/token_samples.h"
@@ -152,9 +155,74 @@ TEST_CASE("a file cut off at any byte is found, and every whole block of it is s
     REQUIRE(saved.size() >= whole);
     REQUIRE(std::equal(saved.begin(), saved.begin() + static_cast<std::ptrdiff_t>(whole),
                        codes.begin()));
-    // Where the end of the segment is whole, it tells how much was there.
+    // The end of the segment tells how much was there, and so does the header.
+    REQUIRE(saved.size() == codes.size());
     for (std::size_t i = whole; i < saved.size(); ++i) REQUIRE(saved[i] == kLost);
   }
+}
+
+TEST_CASE("of a file that was cut off, what its header leaves is lost, or else nobody knows what") {
+  TokenHeader header = made_up_header();
+  header.source_rate_hz = 16000;
+  const auto cut_off = [&](std::optional<std::uint64_t> source_samples) {
+    header.source_samples = source_samples;
+    Bytes file;
+    TokenWriter writer(sink_to(file), header, 2);
+    writer.begin_segment({.lead_in_samples = 1000});
+    writer.write(made_up_codes(4 * 8, 2048));
+    return rescue(file);
+  };
+  // 8603 samples at 24 kHz, behind the lead-in: a frame and three samples more than what is there.
+  const Rescued known = cut_off(5735);
+  REQUIRE(known.report.lost.size() == 1);
+  CHECK(known.report.lost[0].first_frame == 4);
+  CHECK(known.report.lost[0].frames == 2);
+  CHECK(known.report.cut_at.empty());
+  CHECK(known.report.totals.samples == 5 * 1920 + 3 - 1000);
+  CHECK(known.report.totals.source_samples == 5735);
+  // All that the header promises is there.
+  const Rescued all = cut_off((4 * 1920 - 1000) * 2 / 3);
+  CHECK(all.report.lost.empty());
+  CHECK(all.report.cut_at.empty());
+  // Nothing is promised, or more than there can be.
+  header.sample_rate_hz = 2147483647;
+  for (const auto promise : {std::optional<std::uint64_t>(), std::optional(kMaxTokenSamples)}) {
+    const Rescued unknown = cut_off(promise);
+    CHECK(unknown.report.lost.empty());
+    CHECK(unknown.report.cut_at == std::vector<std::uint32_t>{4});
+    CHECK(unknown.report.totals.frames == 4);
+    CHECK(unknown.report.totals.source_samples < 10);
+  }
+}
+
+TEST_CASE("a segment of which nothing is left is lost where the header counts it") {
+  TokenHeader header = made_up_header();
+  header.source_rate_hz = 24000;
+  header.source_samples = 2 * 3 * 1920 - 7;
+  Bytes file;
+  TokenWriter writer(sink_to(file), header, 2);
+  const Bytes none = file;
+  writer.begin_segment();
+  writer.write(made_up_codes(3 * 8, 2048));
+  writer.end_segment(3 * 1920);
+  const Rescued second = rescue(file);
+  CHECK(second.report.totals.segments == 2);
+  CHECK(second.report.totals.samples == 2 * 3 * 1920 - 7);
+  REQUIRE(second.report.lost.size() == 1);
+  CHECK(second.report.lost[0].first_frame == 3);
+  const Rescued both = rescue(none);
+  CHECK(both.report.totals.samples == 2 * 3 * 1920 - 7);
+  REQUIRE(both.report.lost.size() == 1);
+  CHECK(both.report.lost[0].blocks == 1);
+  // A padded segment that lacks its end takes no more frames.
+  const Codes codes = made_up_codes(8, 2048);
+  const Bytes start = make_record(RecordType::kSegment, pack_segment({.source_rate_hz = 24000}));
+  const Bytes block = make_record(
+      RecordType::kBlock, pack_block(header, {.frames = 1, .padding_samples = 9, .codes = codes}));
+  Bytes padded = none;
+  padded.insert(padded.end(), start.begin(), start.end());
+  padded.insert(padded.end(), block.begin(), block.end());
+  CHECK(rescue(padded).report.cut_at == std::vector<std::uint32_t>{1});
 }
 
 TEST_CASE("a run of damage costs the blocks that it touches") {
