@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <limits>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
+
+#include "core/token_record.h"
 
 namespace mimi {
 namespace {
@@ -281,9 +284,11 @@ TokenHeader joined_header(const TokenHeader& first, const TokenHeader& second) {
   } else {
     joined.source_samples.reset();
   }
+  std::set known(joined.text.begin(), joined.text.end());
   for (const auto& pair : second.text) {
-    if (std::ranges::find(joined.text, pair) == joined.text.end()) joined.text.push_back(pair);
+    if (known.insert(pair).second) joined.text.push_back(pair);
   }
+  check_header(joined);
   return joined;
 }
 

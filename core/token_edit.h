@@ -24,7 +24,8 @@ struct TokenCut {
 void cut_tokens(TokenReader& in, const TokenCut& cut, const TokenWriter::Sink& out);
 
 // What a file of both files' segments says of itself. Throws what differs where they are not of one
-// model, coded alike: codecs' dimensions, levels, streams, window, fingerprint or arithmetic.
+// model, coded alike (codecs' dimensions, levels, streams, window, fingerprint or arithmetic), or
+// that their texts are too long together.
 TokenHeader joined_header(const TokenHeader& first, const TokenHeader& second);
 
 // Appends every segment of `in`, read to its end.

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -217,6 +218,17 @@ TEST_CASE("a joined header keeps what both know") {
   second.source_rate_hz = 16000;
   CHECK_FALSE(joined_header(first, second).source_samples);
   CHECK(joined_header(first, second).source_rate_hz == 0);
+}
+
+TEST_CASE("texts that no header has room for are not joined") {
+  TokenHeader first = made_up_header(), second = first;
+  for (int i = 0; i < 5000; ++i) {
+    first.text.emplace_back("a", std::to_string(i));
+    second.text.emplace_back("b", std::to_string(i));
+  }
+  CHECK(joined_header(first, first).text.size() == 5000);
+  CHECK(error_of([&] { joined_header(first, second); }) ==
+        "header with its text has 77830 bytes, expected at most 65535");
 }
 
 }  // namespace
