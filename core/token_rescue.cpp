@@ -1,7 +1,9 @@
 #include "core/token_rescue.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
+#include <queue>
 #include <utility>
 #include <variant>
 
@@ -16,55 +18,83 @@ namespace {
 constexpr int kMimiRateHz = 24000;
 constexpr int kMimiFrameSamples = 1920;
 
-struct Candidate {
-  RecordType type;
-  std::uint64_t begin, end;  // of the record, its checksum included
-};
-
 bool is_small_letter(char c) { return c >= 'a' && c <= 'z'; }
 bool is_letter(char c) { return (c >= 'A' && c <= 'Z') || is_small_letter(c); }
 
-// Everything that looks like a record and is not longer than the file.
-std::vector<Candidate> find_candidates(std::span<const std::byte> file) {
-  const auto sync = std::as_bytes(std::span(kRecordSync));
-  std::vector<Candidate> found;
-  for (auto at = file.begin();; ++at) {
-    at = std::search(at, file.end(), sync.begin(), sync.end());
-    if (static_cast<std::size_t>(file.end() - at) < kRecordPrefixBytes) return found;
-    const auto begin = static_cast<std::uint64_t>(at - file.begin());
-    LittleEndianParser parser(file.subspan(begin + sync.size()));
-    const auto type = static_cast<char>(parser.u8());
-    const std::uint64_t end = begin + kRecordPrefixBytes + parser.u16() + kRecordCrcBytes;
-    if (is_letter(type) && end <= file.size()) {
-      found.push_back({.type = static_cast<RecordType>(type), .begin = begin, .end = end});
-    }
-  }
-}
-
-// The checksums of a file's first bytes, for the numbers of bytes that are asked for. Forged bytes
-// can hold a record at every sixth byte, each 64 KB long; from these sums, none needs to be read.
-class FrontSums {
+// The checksum of a file's first bytes, of ever more of them.
+class FrontSum {
  public:
-  FrontSums(std::span<const std::byte> file, std::span<const Candidate> candidates) {
-    for (const Candidate& candidate : candidates) {
-      sums_.emplace_back(candidate.begin, 0);
-      sums_.emplace_back(candidate.end - kRecordCrcBytes, 0);
-    }
-    std::ranges::sort(sums_);
-    std::uint64_t done = 0;
-    std::uint32_t crc = 0;
-    for (auto& [bytes, sum] : sums_) {
-      crc = crc32c(crc, file.subspan(done, bytes - done));
-      done = bytes;
-      sum = crc;
-    }
-  }
-  std::uint32_t of_first(std::uint64_t bytes) const {
-    return std::ranges::lower_bound(sums_, std::pair(bytes, std::uint32_t{0}))->second;
+  explicit FrontSum(std::span<const std::byte> file) : file_(file) {}
+  std::uint32_t of_first(std::uint64_t bytes) {
+    crc_ = crc32c(crc_, file_.subspan(done_, bytes - done_));
+    done_ = bytes;
+    return crc_;
   }
 
  private:
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> sums_;
+  std::span<const std::byte> file_;
+  std::uint64_t done_ = 0;
+  std::uint32_t crc_ = 0;
+};
+
+// Looks for whole records. Forged bytes can begin one at every fourth byte, each 64 KB long: so
+// each byte is summed once for all of them, and only those are held that the next 64 KB end.
+class RecordFinder {
+ public:
+  explicit RecordFinder(std::span<const std::byte> file) : file_(file), sum_(file) {}
+
+  // By where they begin; some may lie within others.
+  std::vector<WholeRecord> find() {
+    const auto sync = std::as_bytes(std::span(kRecordSync));
+    for (auto at = file_.begin();; ++at) {
+      at = std::search(at, file_.end(), sync.begin(), sync.end());
+      if (static_cast<std::size_t>(file_.end() - at) < kRecordPrefixBytes) break;
+      const auto begin = static_cast<std::uint64_t>(at - file_.begin());
+      end_those_before(begin);
+      add(begin);
+    }
+    end_those_before(file_.size());
+    std::ranges::sort(whole_, {}, &WholeRecord::offset);
+    return std::move(whole_);
+  }
+
+ private:
+  struct Candidate {
+    std::uint64_t summed_end;  // where its checksum stands
+    std::uint64_t begin;
+    std::uint32_t front_sum;  // of the bytes before it
+    RecordType type;
+    bool operator>(const Candidate& other) const { return summed_end > other.summed_end; }
+  };
+
+  void add(std::uint64_t begin) {
+    LittleEndianParser parser(file_.subspan(begin + kRecordSync.size()));
+    const auto type = static_cast<char>(parser.u8());
+    const std::uint64_t summed_end = begin + kRecordPrefixBytes + parser.u16();
+    if (!is_letter(type) || summed_end + kRecordCrcBytes > file_.size()) return;
+    candidates_.push({.summed_end = summed_end,
+                      .begin = begin,
+                      .front_sum = sum_.of_first(begin),
+                      .type = static_cast<RecordType>(type)});
+  }
+
+  void end_those_before(std::uint64_t place) {
+    for (; !candidates_.empty() && candidates_.top().summed_end <= place; candidates_.pop()) {
+      const auto& [summed_end, begin, front_sum, type] = candidates_.top();
+      const std::uint64_t summed = summed_end - begin;
+      const std::uint32_t stored = LittleEndianParser(file_.subspan(summed_end)).u32();
+      if (crc32c_of_end(front_sum, sum_.of_first(summed_end), summed) != stored) continue;
+      whole_.push_back(
+          {.type = type,
+           .offset = begin,
+           .payload = file_.subspan(begin + kRecordPrefixBytes, summed - kRecordPrefixBytes)});
+    }
+  }
+
+  std::span<const std::byte> file_;
+  FrontSum sum_;
+  std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> candidates_;
+  std::vector<WholeRecord> whole_;
 };
 
 // Throws where whole ones are there, but none that can be read, as of another version.
@@ -434,22 +464,13 @@ void write_segment(const SavedSegment& segment, TokenWriter& writer, TokenRescue
 }  // namespace
 
 std::vector<WholeRecord> find_records(std::span<const std::byte> file) {
-  const std::vector<Candidate> candidates = find_candidates(file);
-  const FrontSums sums(file, candidates);
-  std::vector<WholeRecord> records;
+  std::vector<WholeRecord> records = RecordFinder(file).find();
   std::uint64_t end_of_last = 0;
-  for (const auto& [type, begin, end] : candidates) {
-    if (begin < end_of_last) continue;  // within a whole record
-    const std::uint64_t summed = end - kRecordCrcBytes - begin;
-    const std::uint32_t stored = LittleEndianParser(file.subspan(begin + summed)).u32();
-    const std::uint32_t front = sums.of_first(begin), whole = sums.of_first(begin + summed);
-    if (crc32c_of_end(front, whole, summed) != stored) continue;
-    records.push_back(
-        {.type = type,
-         .offset = begin,
-         .payload = file.subspan(begin + kRecordPrefixBytes, summed - kRecordPrefixBytes)});
-    end_of_last = end;
-  }
+  std::erase_if(records, [&](const WholeRecord& record) {
+    if (record.offset < end_of_last) return true;  // within a whole record
+    end_of_last = record.offset + kRecordPrefixBytes + record.payload.size() + kRecordCrcBytes;
+    return false;
+  });
   return records;
 }
 

@@ -18,8 +18,8 @@ struct WholeRecord {
   std::span<const std::byte> payload;
 };
 
-// All of them, wherever they stand, in a time that grows with the length alone, whatever the bytes
-// are.
+// All of them, wherever they stand, in a time that grows with the length alone, and in memory that
+// grows with what is found, whatever the bytes are.
 std::vector<WholeRecord> find_records(std::span<const std::byte> file);
 
 struct TokenRescue {

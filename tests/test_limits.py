@@ -150,6 +150,12 @@ class Limits(CliTest):
         self.refused("keys.txt", "description: 'mimi' is missing", "convert", "keys.txt", "--as", "mimi",
                      "-o", "out")
 
+    def test_what_looks_like_records(self):
+        """At every fourth byte a block seems to begin."""
+        self.put("forged.mimi", b"\xfeMRB" * (2 << 20))
+        self.refused("forged.mimi", "holds neither a whole header nor a whole block of a .mimi file",
+                     "repair", "forged.mimi", "-o", "out")
+
     def test_dataset(self):
         """What is not so: a whole dataset is damaged in one place each."""
         self.put("a.wav", wav(noise(3000)))
