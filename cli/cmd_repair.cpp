@@ -35,28 +35,31 @@ void print_guesses(const TokenRescue& rescue) {
          " lost: its length is what the header leaves for it, or else that of its frames");
   }
   if (rescue.foreign_records > 0) {
+    const std::string blocks =
+        rescue.foreign_blocks == 0 ? "" : ", of them " + counted(rescue.foreign_blocks, "block");
     line(counted(rescue.foreign_records, "whole record") +
-         " left out, which do not fit those before");
+         " left out, which do not fit those before" + blocks);
   }
 }
 
-// Nothing where only an unknown number is lost, which a line of its own tells.
+// Nothing where blocks were left out or nobody knows how many were lost: lines of their own tell
+// it.
 std::string loss(const TokenRescue& rescue) {
   std::uint64_t blocks = 0, frames = 0;
-  for (const TokenGap& gap : rescue.lost) {
+  for (const LostFrames& gap : rescue.lost) {
     blocks += gap.blocks;
     frames += gap.frames;
   }
   if (blocks > 0)
     return ", " + std::to_string(blocks) + " with " + counted(frames, "frame") + " lost";
-  return rescue.cut_at.empty() ? ", none lost" : "";
+  return rescue.cut_at.empty() && rescue.foreign_blocks == 0 ? ", none lost" : "";
 }
 
 void print(const std::string& name, const std::string& output, const TokenRescue& rescue) {
   std::fprintf(stderr, "%s: %s saved in %s%s\n", printable(name).c_str(),
                counted(rescue.saved_blocks, "block").c_str(), printable(output).c_str(),
                loss(rescue).c_str());
-  for (const TokenGap& gap : rescue.lost) {
+  for (const LostFrames& gap : rescue.lost) {
     const std::uint64_t last = std::uint64_t{gap.first_frame} + gap.frames - 1;
     line("lost: frames " + std::to_string(gap.first_frame) + " to " + std::to_string(last));
   }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <queue>
+#include <string>
 #include <utility>
 #include <variant>
 
@@ -17,6 +19,8 @@ namespace {
 // What Mimi's files have, where no header says it.
 constexpr int kMimiRateHz = 24000;
 constexpr int kMimiFrameSamples = 1920;
+
+constexpr const char* kNothing = "holds neither a whole header nor a whole block of a .mimi file";
 
 bool is_small_letter(char c) { return c >= 'a' && c <= 'z'; }
 bool is_letter(char c) { return (c >= 'A' && c <= 'Z') || is_small_letter(c); }
@@ -161,9 +165,11 @@ class Rescuer {
 
   void take(const WholeRecord& record) {
     try {
+      expect(!has_totals_);
       take_payload(record);
     } catch (const Error&) {
       ++report_.foreign_records;
+      if (record.type == RecordType::kBlock) ++report_.foreign_blocks;
     }
   }
 
@@ -284,8 +290,9 @@ class Rescuer {
   }
 
   void take(const TokenTotals& totals) {
+    expect(totals.frames >= next_frame_);
     has_totals_ = true;
-    if (totals.frames <= next_frame_) return;
+    if (totals.frames == next_frame_) return;
     if (!is_open_) open_guess();
     add_lost(totals.frames - next_frame_, std::nullopt, 0);
   }
@@ -408,8 +415,8 @@ std::uint64_t samples_of(const TokenHeader& header, const SavedSegment& segment)
 }
 
 // A segment whose end was lost takes what the header's count leaves for it, or as many source
-// samples as its own samples last.
-void guess_source_samples(TokenHeader& header, std::vector<SavedSegment>& segments) {
+// samples as its own samples last. Gives the sum, where there is one.
+std::uint64_t guess_source_samples(TokenHeader& header, std::vector<SavedSegment>& segments) {
   const bool are_summed = header.source_rate_hz != 0;  // else each segment has its own rate
   std::uint64_t known = 0;
   std::vector<SavedSegment*> unknown;
@@ -432,6 +439,7 @@ void guess_source_samples(TokenHeader& header, std::vector<SavedSegment>& segmen
     if (are_summed) known += *segment->source_samples;
   }
   if (header.source_samples != known) header.source_samples.reset();
+  return known;
 }
 
 // As the segment was lost, its lead-in may be more than the frames that are left.
@@ -452,14 +460,123 @@ void write_segment(const SavedSegment& segment, TokenWriter& writer, TokenRescue
     } else {
       const auto& [gap, is_new] = std::get<SavedGap>(item);
       writer.write_gap(gap);
-      if (is_new) report.lost.push_back(gap);
-      if (is_new) report.lost.back().first_frame = first_frame;
+      if (is_new) report.lost.push_back({first_frame, gap.frames, gap.blocks});
       first_frame += gap.frames;
     }
   }
   if (segment.is_cut) report.cut_at.push_back(first_frame);
   writer.end_segment(segment.start.source_rate_hz == 0 ? 0 : *segment.source_samples);
 }
+
+// Where another file begins behind the first: at a header that has the signature before it.
+std::vector<std::span<const WholeRecord>> split_files(std::span<const std::byte> file,
+                                                      std::span<const WholeRecord> records) {
+  const auto signature = std::as_bytes(std::span(kTokenSignature));
+  const auto begins_file = [&](const WholeRecord& record) {
+    return record.type == RecordType::kHeader && record.offset >= signature.size() &&
+           std::ranges::equal(signature,
+                              file.subspan(record.offset - signature.size(), signature.size()));
+  };
+  std::vector<std::span<const WholeRecord>> files;
+  for (std::size_t first = 0; first < records.size();) {
+    std::size_t end = first + 1;
+    while (end < records.size() && !begins_file(records[end])) ++end;
+    files.push_back(records.subspan(first, end - first));
+    first = end;
+  }
+  return files;
+}
+
+// What is saved of one file.
+struct SavedFile {
+  TokenHeader header;
+  std::vector<SavedSegment> segments;
+  std::uint64_t frames = 0;
+  std::uint64_t source_samples = 0;  // 0 where there is no sum
+  int largest_block_frames = 0;
+};
+
+SavedFile rescue_file(std::span<const WholeRecord> records, TokenRescue& report) {
+  std::optional<TokenHeader> header = whole_header(records);
+  if (!header) {
+    report.has_header = false;
+    header = header_of_blocks(records);
+  }
+  if (!header) throw Error(kNothing);
+  Rescuer rescuer(*header, report);
+  for (const WholeRecord& record : records) rescuer.take(record);
+  rescuer.finish();
+  SavedFile saved;
+  saved.segments = std::move(rescuer.segments());
+  for (SavedSegment& segment : saved.segments) saved.frames += segment.frames;
+  saved.source_samples = guess_source_samples(*header, saved.segments);
+  for (SavedSegment& segment : saved.segments) bound_lead_in(*header, segment);
+  saved.largest_block_frames = rescuer.largest_block_frames();
+  saved.header = std::move(*header);
+  return saved;
+}
+
+// Throws where they cannot be one file.
+void append(SavedFile& all, SavedFile next) {
+  TokenHeader header = joined_header(all.header, next.header);
+  const std::uint64_t frames = all.frames + next.frames;
+  const std::uint64_t source_samples = all.source_samples + next.source_samples;
+  if (frames > 0xFFFFFFFF || (header.source_rate_hz != 0 && source_samples > kMaxTokenSamples)) {
+    throw Error("too long together");
+  }
+  all.header = std::move(header);
+  all.frames = frames;
+  all.source_samples = source_samples;
+  std::ranges::move(next.segments, std::back_inserter(all.segments));
+  all.largest_block_frames = std::max(all.largest_block_frames, next.largest_block_frames);
+}
+
+// Puts one file behind the other.
+class FileJoiner {
+ public:
+  void add(std::span<const WholeRecord> records) {
+    TokenRescue report = report_;
+    try {
+      SavedFile file = rescue_file(records, report);
+      if (all_) {
+        file.header.text.clear();
+        append(*all_, std::move(file));
+      } else {
+        text_ = std::exchange(file.header.text, {});
+        all_ = std::move(file);
+      }
+      report_ = std::move(report);
+    } catch (const Error& error) {
+      leave_out(records, error);
+    }
+  }
+
+  TokenRescue write(const TokenWriter::Sink& out) {
+    if (!all_) throw Error(error_.value_or(Error(kNothing)));
+    all_->header.text = std::move(text_);
+    TokenWriter writer(out, all_->header, all_->largest_block_frames);
+    std::uint32_t first_frame = 0;
+    for (const SavedSegment& segment : all_->segments) {
+      write_segment(segment, writer, report_, first_frame);
+    }
+    report_.totals = writer.finish();
+    return std::move(report_);
+  }
+
+ private:
+  void leave_out(std::span<const WholeRecord> records, const Error& error) {
+    if (!error_) error_ = error;
+    report_.foreign_records += static_cast<std::uint32_t>(records.size());
+    report_.foreign_blocks += static_cast<std::uint32_t>(
+        std::ranges::count(records, RecordType::kBlock, &WholeRecord::type));
+  }
+
+  std::optional<SavedFile> all_;
+  // The first file's; those of all would be compared with each other once for each file.
+  std::vector<std::pair<std::string, std::string>> text_;
+  std::optional<Error> error_;  // of the first that was left out
+  TokenRescue report_;
+};
 
 }  // namespace
 
@@ -475,26 +592,10 @@ std::vector<WholeRecord> find_records(std::span<const std::byte> file) {
 }
 
 TokenRescue rescue_tokens(std::span<const std::byte> file, const TokenWriter::Sink& out) {
-  TokenRescue report;
   const std::vector<WholeRecord> records = find_records(file);
-  std::optional<TokenHeader> header = whole_header(records);
-  report.has_header = header.has_value();
-  if (!header) header = header_of_blocks(records);
-  if (!header) throw Error("holds neither a whole header nor a whole block of a .mimi file");
-
-  Rescuer rescuer(*header, report);
-  for (const WholeRecord& record : records) rescuer.take(record);
-  rescuer.finish();
-  guess_source_samples(*header, rescuer.segments());
-
-  TokenWriter writer(out, *header, rescuer.largest_block_frames());
-  std::uint32_t first_frame = 0;
-  for (SavedSegment& segment : rescuer.segments()) {
-    bound_lead_in(*header, segment);
-    write_segment(segment, writer, report, first_frame);
-  }
-  report.totals = writer.finish();
-  return report;
+  FileJoiner joiner;
+  for (const auto part : split_files(file, records)) joiner.add(part);
+  return joiner.write(out);
 }
 
 }  // namespace mimi

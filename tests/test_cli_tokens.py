@@ -186,8 +186,12 @@ class Repair(TokenTest):
                   "  1 segment's beginning lost: .*\n")
         self.assertEqual(self.get("c.repaired.mimi"), whole)
         self.put("twice.mimi", whole + whole)
-        self.mimi("repair", "twice.mimi", err="twice.mimi: 1 block saved .*, none lost\n"
-                  r"  \d whole records left out, which do not fit those before\n")
+        self.mimi("repair", "twice.mimi", err="twice.mimi: 2 blocks saved .*, none lost\n")
+        self.mimi("cat", "a.mimi", "a.mimi", "-o", "cat.mimi")
+        self.assertEqual(self.get("twice.repaired.mimi"), self.get("cat.mimi"))
+        self.put("twice.mimi", whole + whole[9:])
+        self.mimi("repair", "-f", "twice.mimi", err=r"twice.mimi: 1 block saved in \S+\n"
+                  r"  7 whole records left out, which do not fit those before, of them 1 block\n")
         self.assertEqual(self.get("twice.repaired.mimi"), whole)
         block = whole.index(b"\xfeMRB")
         self.put("d.mimi", whole[:block + 100])

@@ -336,13 +336,76 @@ TEST_CASE("whole records of types that this version does not have are left out, 
   CHECK(rescue(file).report.foreign_records == 2);
 }
 
-TEST_CASE("records of another file are left out") {
-  Bytes twice = half_a_minute();
-  const Bytes once = twice;
-  twice.insert(twice.end(), once.begin(), once.end());
-  const Rescued rescued = rescue(twice);
-  CHECK(rescued.file == once);
-  CHECK(rescued.report.foreign_records == 17);
+Bytes run_together(const std::vector<Bytes>& files) {
+  Bytes all;
+  for (const Bytes& file : files) all.insert(all.end(), file.begin(), file.end());
+  return all;
+}
+
+TEST_CASE("of files that were run together, those that fit the first follow it") {
+  const Bytes file = half_a_minute();
+  const Codes codes = codes_of(file);
+  Codes twice = codes;
+  twice.insert(twice.end(), codes.begin(), codes.end());
+  const Rescued both = rescue(run_together({file, file}));
+  CHECK(codes_of(both.file) == twice);
+  CHECK(both.report.foreign_records == 0);
+  CHECK(both.report.lost.empty());
+  const TokenFileInfo info = read_token_info(source_of(both.file));
+  CHECK(info.header.source_samples == 2 * (375 * 1920 - 512));
+  CHECK(info.totals.segments == 2);
+
+  SUBCASE("the first of which was cut off") {
+    const std::vector<Place> blocks = block_places(file);
+    const Bytes part(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(blocks[9].begin));
+    const Rescued cut = rescue(run_together({part, file}));
+    std::fill_n(twice.begin() + 9 * 25 * 8, 6 * 25 * 8, kLost);
+    CHECK(codes_of(cut.file) == twice);
+    CHECK(cut.report.saved_blocks == 24);
+    CHECK(cut.report.foreign_records == 0);
+  }
+  SUBCASE("of another model") {
+    TokenHeader other = made_up_header();
+    other.model_fingerprint = 5;
+    const Bytes strange = token_file(other, codes, 25);
+    const Rescued rescued = rescue(run_together({file, strange, file}));
+    CHECK(rescued.file == both.file);
+    CHECK(rescued.report.foreign_records == 21);
+    CHECK(rescued.report.foreign_blocks == 15);
+    CHECK(rescue(run_together({strange, file})).file == strange);
+  }
+  SUBCASE("of another version") {
+    CHECK(rescue(run_together({file, of_another_kind(0, 2)})).report.foreign_blocks == 15);
+  }
+  SUBCASE("of which the first has neither a header nor a block") {
+    const Rescued rescued = rescue(run_together({{file.end() - 66, file.end()}, file}));
+    CHECK(rescued.file == file);
+    CHECK(rescued.report.foreign_records == 1);
+  }
+  SUBCASE("of which the second has lost its beginning") {
+    const Rescued rescued = rescue(run_together({file, {file.begin() + 9, file.end()}}));
+    CHECK(rescued.file == file);
+    CHECK(rescued.report.foreign_blocks == 15);
+  }
+}
+
+TEST_CASE("files that are too long together are not put together") {
+  TokenHeader header = made_up_header();
+  const auto lost = [&](std::uint32_t frames, std::uint64_t source_samples) {
+    Bytes file;
+    TokenWriter writer(sink_to(file), header);
+    writer.begin_segment();
+    if (frames > 0) writer.write_gap({.blocks = frames, .frames = frames});
+    writer.end_segment(source_samples);
+    writer.finish();
+    return file;
+  };
+  CHECK(rescue(run_together({lost(1, 0), lost(4294967294, 0)})).report.foreign_records == 0);
+  CHECK(rescue(run_together({lost(2, 0), lost(4294967294, 0)})).report.foreign_records == 7);
+  header.source_rate_hz = 8000;
+  const std::uint64_t half = kMaxTokenSamples / 2;
+  CHECK(rescue(run_together({lost(0, half), lost(0, half + 1)})).report.foreign_records == 0);
+  CHECK(rescue(run_together({lost(0, half), lost(0, half + 2)})).report.foreign_records == 6);
 }
 
 // A file of a header and forged records, numbers that nothing but a checksum vouches for.
