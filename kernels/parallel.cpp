@@ -209,7 +209,15 @@ void parallel_for(int threads, int tasks, TaskRef body) {
     return;
   }
   const ScopedFloatMode mode;
-  for (int task = 0; task < tasks; ++task) body(task, 0);
+  std::exception_ptr error;
+  for (int task = 0; task < tasks; ++task) {
+    try {
+      body(task, 0);
+    } catch (...) {
+      if (!error) error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(error);
 }
 
 int worthwhile_threads(int threads, double flop, double bytes) {

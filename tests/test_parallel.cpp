@@ -57,14 +57,17 @@ TEST_CASE("what a body throws reaches the caller, on whichever thread it was, an
     CAPTURE(threads);
     for (int bad = 0; bad < 40; ++bad) {
       std::string told;
+      std::atomic<int> calls{0};
       try {
         parallel_for(threads, 40, [&](int task, int) {
+          ++calls;
           if (task == bad) throw std::runtime_error("task " + std::to_string(task));
         });
       } catch (const std::runtime_error& error) {
         told = error.what();
       }
       CHECK(told == "task " + std::to_string(bad));
+      CHECK(calls == 40);
     }
     CHECK(calls_each_once(threads, 100));
   }
