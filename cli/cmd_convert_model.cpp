@@ -25,15 +25,9 @@ constexpr const char* kExamples =
 
 struct ConvertModelOptions {
   std::string input, output;
+  Dtype dtype = Dtype::kBf16;
   bool force = false;
 };
-
-Dtype wanted_dtype(const CommonOptions& common) {
-  const auto dtype = common.dtype.value_or(DtypeChoice::kF32);
-  if (dtype == DtypeChoice::kBf16) return Dtype::kBf16;
-  if (dtype == DtypeChoice::kInt8) return Dtype::kInt8;
-  throw UsageError("convert-model needs --dtype bf16 or --dtype int8");
-}
 
 // The original, its config.json included, is worth more than what is made of it.
 void refuse_same_files(const std::string& input, const std::string& weights,
@@ -72,8 +66,7 @@ void make_folder(const std::string& path) {
   if (error) throw NamedError(path, "cannot make the folder: " + error.message());
 }
 
-int run_convert_model(const ConvertModelOptions& options, const CommonOptions& common) {
-  const Dtype dtype = wanted_dtype(common);
+int run_convert_model(const ConvertModelOptions& options) {
   const std::string input = resolve_model(options.input);
   const std::string weights_path = std::filesystem::path(options.output) / "model.safetensors";
   const std::string config_path = std::filesystem::path(options.output) / "config.json";
@@ -86,7 +79,7 @@ int run_convert_model(const ConvertModelOptions& options, const CommonOptions& c
     throw NamedError(config_path, "already exists; -f overwrites it");
   }
   OutputFile weights(weights_path, options.force);
-  convert_model(checkpoint, dtype,
+  convert_model(checkpoint, options.dtype,
                 [&](std::span<const std::uint8_t> bytes) { weights.write(bytes); });
   const std::string json = config_json(checkpoint.config());
   remove_config(config_path);
@@ -99,17 +92,19 @@ int run_convert_model(const ConvertModelOptions& options, const CommonOptions& c
 
 }  // namespace
 
-void add_convert_model(CLI::App& app, const CommonOptions& common, Command& chosen) {
+void add_convert_model(CLI::App& app, Command& chosen) {
   auto options = std::make_shared<ConvertModelOptions>();
   CLI::App* command =
       app.add_subcommand("convert-model", "Write a model's weights in bf16 or int8.");
   command->footer(kExamples);
   naming_something(command->add_option("IN", options->input, "as for --model"))->required();
   naming_something(command->add_option("OUT", options->output, "folder to make"))->required();
+  add_parsed(*command, "--dtype", "bf16|int8", options->dtype, "weights to write",
+             one_of<Dtype>({{"bf16", Dtype::kBf16}, {"int8", Dtype::kInt8}}))
+      ->required();
   command->add_flag("-f,--force", options->force, "replace what OUT has");
-  command->final_callback([options, &common, &chosen] {
-    chosen = [options = *options, common] { return run_convert_model(options, common); };
-  });
+  command->final_callback(
+      [options, &chosen] { chosen = [options = *options] { return run_convert_model(options); }; });
 }
 
 }  // namespace mimi::cli

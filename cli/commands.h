@@ -162,7 +162,7 @@ using Command = std::function<int()>;
 void add_bench(CLI::App& app, const CommonOptions& common, Command& chosen);
 
 // Adds `mimi convert-model`.
-void add_convert_model(CLI::App& app, const CommonOptions& common, Command& chosen);
+void add_convert_model(CLI::App& app, Command& chosen);
 
 // Adds `mimi eval`.
 void add_eval(CLI::App& app, const CommonOptions& common, Command& chosen);

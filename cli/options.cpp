@@ -42,8 +42,8 @@ constexpr const char* kInfoExamples =
     "  mimi info --json *.mimi | jq .frames\n";
 
 constexpr std::array kModelOptions = {"--model", "--threads", "--dtype", "--isa"};
-constexpr std::array kModelFreeCommands = {"info", "merge",  "test",   "cut",
-                                           "cat",  "repair", "convert"};
+constexpr std::array kModelFreeCommands = {"info", "merge",  "test",    "cut",
+                                           "cat",  "repair", "convert", "convert-model"};
 constexpr int kMostLevels = kMaxTokenLevels;
 
 // All that a command line can set.
@@ -251,7 +251,7 @@ void refuse_model_options(const CLI::App& app) {
   for (const char* name : kModelOptions) {
     if (app.count(name) == 0) continue;
     const bool has_own = command.get_option_no_throw(name) != nullptr;
-    throw UsageError(std::string(name) + ": " + command.get_name() + " uses no model" +
+    throw UsageError(std::string(name) + ": " + command.get_name() + " computes with no model" +
                      (has_own ? "; its own " + std::string(name) + " goes behind its name" : "") +
                      " (see mimi " + command.get_name() + " --help)");
   }
@@ -308,7 +308,7 @@ Command parse_command_line(int argc, const char* const* argv) {
   add_info(app, *parsed);
   add_dataset_tools(app, parsed->common, parsed->chosen);
   add_token_tools(app, parsed->common, parsed->chosen);
-  add_convert_model(app, parsed->common, parsed->chosen);
+  add_convert_model(app, parsed->chosen);
   for (const char* name : kModelFreeCommands) app.get_subcommand(name)->group(kWithoutModel);
   try {
     auto arguments = help_as_option(app, {argv + std::min(argc, 1), argv + argc});

@@ -31,6 +31,7 @@ _mimi() {
     --dtype)
       case $command in
         convert) _mimi_words 'uint16 int16 int32 int64' ;;
+        convert-model) _mimi_words 'bf16 int8' ;;
         bench) _mimi_words 'f32 bf16 int8 auto all' ;;
         *) _mimi_words 'f32 bf16 int8 auto' ;;
       esac
@@ -55,7 +56,7 @@ _mimi() {
 # An option or an input of $command.
 _mimi_argument() {
   case $command in
-    info | merge | test | cut | cat | repair | convert) ;;
+    info | merge | test | cut | cat | repair | convert | convert-model) ;;
     *) options+=' --model --threads --dtype --isa' ;;
   esac
   case $command in
@@ -87,7 +88,7 @@ _mimi_argument() {
       ;;
     cut) options+=' -o --output -f --force --out-dir --from --to -l --levels --lead-in' ;;
     cat) options+=' -o --output -f --force' ;;
-    convert-model) options+=' -f --force' ;;
+    convert-model) options+=' --dtype -f --force' ;;
     repair) options+=' -o --output -f --force --out-dir' ;;
     convert) options+=' -o --output -f --force --out-dir --as --dtype --like' ;;
   esac

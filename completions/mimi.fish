@@ -2,12 +2,14 @@
 
 complete -c mimi -f
 
-set -l modelled 'not __fish_seen_subcommand_from info merge test cut cat repair convert'
+set -l modelled 'not __fish_seen_subcommand_from info merge test cut cat repair convert convert-model'
 complete -c mimi -n $modelled -l model -r -F -d 'Model: folder, .safetensors file or name'
 complete -c mimi -n $modelled -l threads -x -d 'Number of threads'
 complete -c mimi -n $modelled -l dtype -x \
     -a 'f32 bf16 int8 auto' -d 'Numbers that are multiplied'
 complete -c mimi -n '__fish_seen_subcommand_from bench' -l dtype -x -a all
+complete -c mimi -n '__fish_seen_subcommand_from convert-model' -l dtype -x -a 'bf16 int8' \
+    -d 'Weights to write'
 complete -c mimi -n $modelled -l isa -x -a 'portable avx2 avxvnni avx512 avx512vnni avx512bf16 avx512amx neon neondotprod neoni8mm' -d 'Instruction set'
 complete -c mimi -s q -l quiet -d 'Print errors only'
 complete -c mimi -s h -l help -d 'Print help'

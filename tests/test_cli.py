@@ -290,8 +290,13 @@ class ConvertModel(CliTest):
             self.assertEqual(self.get(f"a.{dtype}.mimi"), self.get(f"b.{dtype}.mimi"))
 
     def test_refusals(self):
-        self.fails("convert-model", self.MODEL, "out", code=2,
-                   err="convert-model needs --dtype bf16 or --dtype int8")
+        self.fails("convert-model", self.MODEL, "out", code=2, err="--dtype is required .*")
+        for dtype in ("f32", "auto", "all"):
+            self.fails("convert-model", self.MODEL, "out", "--dtype", dtype, code=2,
+                       err=f"--dtype: '{dtype}' is not one of bf16, int8 .*")
+        self.fails("convert-model", self.MODEL, "out", "--dtype", "int8", "--model", self.MODEL,
+                   code=2, err="--model: convert-model computes with no model .*")
+        self.assertEqual(self.files(), [])
         self.mimi("convert-model", self.MODEL, "out", "--dtype", "int8")
         before = self.get("out/model.safetensors")
         self.fails("convert-model", self.MODEL, "out", "--dtype", "bf16",

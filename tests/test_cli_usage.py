@@ -91,7 +91,7 @@ WRONG_USAGE = [
 ]
 
 
-WITHOUT_MODEL = ("info", "merge", "test", "cut", "cat", "repair", "convert")
+WITHOUT_MODEL = ("info", "merge", "test", "cut", "cat", "repair", "convert", "convert-model")
 
 
 class Usage(CliTest):
@@ -132,9 +132,9 @@ class Usage(CliTest):
                                   ("--isa", "avx2")):
                 with self.subTest(f"{command} {option}"):
                     self.fails(option, value, command, "a", code=2,
-                               err=f"{option}: {command} uses no model.* .see mimi {command} --help.")
+                               err=f"{option}: {command} computes with no model.* .see mimi {command} --help.")
         self.fails("--dtype", "int32", "convert", "a.mimi", code=2,
-                   err="--dtype: convert uses no model; its own --dtype goes behind its name .*")
+                   err="--dtype: convert computes with no model; its own --dtype goes behind its name .*")
         self.assertEqual(self.files(), [])
 
     def test_wrong_environment(self):

@@ -92,16 +92,17 @@ class Completions(unittest.TestCase):
             self.assertEqual(bash(command, "--dtype", ""), dtypes)
             self.assertEqual(fish(command, "--dtype", "''"), dtypes)
             self.assertEqual(zsh_values(command, "--dtype"), [dtypes])
+        for command, dtypes in (("convert", {"uint16", "int16", "int32", "int64"}),
+                                ("convert-model", {"bf16", "int8"})):
+            self.assertEqual(bash(command, "--dtype", ""), dtypes)
+            self.assertEqual(fish(command, "--dtype", "''"), dtypes)
+            self.assertEqual(zsh_values(command, "--dtype"), [dtypes])
         for command, others in (("encode", {"keep"}), ("roundtrip", {"keep"}), ("eval", set()),
                                 ("plot", set()), ("tokenize", set())):
             channels = {"mix", "left", "right"} | others
             self.assertEqual(bash(command, "--channels", ""), channels)
             self.assertEqual(fish(command, "--channels", "''"), channels)
             self.assertEqual(zsh_values(command, "--channels"), [channels])
-        codes = {"uint16", "int16", "int32", "int64"}
-        self.assertEqual(bash("convert", "--dtype", ""), codes)
-        self.assertEqual(fish("convert", "--dtype", "''"), codes)
-        self.assertEqual(zsh_values("convert", "--dtype"), [codes])
 
 
     def test_files(self):
