@@ -116,7 +116,7 @@ void check_repair(Bytes file, const TokenFileInfo& info, FuzzedDataProvider& dat
   if (count(RecordType::kTotals) > 0) {
     expect(report.totals.frames == info.totals.frames, "repair keeps the count of frames");
   }
-  if (is_short) check_frames(saved, whole);
+  if (is_short && report.totals.frames <= kMostTimelineSamples) check_frames(saved, whole);
 }
 
 // What `mimi convert` makes of it.
