@@ -97,6 +97,32 @@ class Inputs(DatasetTest):
         self.assertEqual(rows[0]["fields"], {"text": 'said "yes",\nand left'})
         self.assertEqual([row["samples"] for row in rows], [24000, 12000])
 
+    def test_names_with_a_zero_byte(self):
+        """What opens a file would see another name."""
+        self.put("a.wav", wav(noise(3000)))
+        told = "has a zero byte, as no file's name has"
+        for name, data, place in (
+                ("in.jsonl", rb'{"path": "a.wav\u0000evil"}', "line 1: 'path'"),
+                ("in.jsonl", rb'{"audio_filepath": "\u00002", "id": "x"}', "line 1: 'path'"),
+                ("in.csv", b"path\na.wav\na.wav\0evil\n", "line 3: 'path'"),
+                ("in.tsv", b"path\n\0002\n", "line 2: 'path'"),
+                ("list", b"a.wav\na.wav\0evil\n", "line 2"),
+                ("t.tar", self.pax_member("a.wav\0evil.wav", wav(noise(3000))) + bytes(1024), None)):
+            self.put(name, data)
+            if place:
+                self.fails("tokenize", *(("--list",) if name == "list" else ()), name, "--out", "out",
+                           err=f"{name}: {place} {told}")
+                continue
+            self.tokenize(name, "--out", "out", code=3)
+            self.assertEqual([row["error"] for row in self.lines("out/errors.jsonl")],
+                             [f"a member's name {told} (byte 1024)"])
+
+    def test_ids_of_nothing(self):
+        """A path that only says where to begin leaves nothing for an id, which no tensor may have."""
+        self.put("in.jsonl", b'{"path": "."}\n{"path": "..", "channel": 2}')
+        self.tokenize("in.jsonl", "--out", "out", code=3)
+        self.assertEqual([row["id"] for row in self.lines("out/errors.jsonl")], [".", ".-c2"])
+
     def test_tar_files(self):
         with tarfile.open(self.path("t.tar"), "w", format=tarfile.PAX_FORMAT) as tar:
             def add(name, data):
@@ -146,6 +172,13 @@ class Inputs(DatasetTest):
         block[148:156] = b" " * 8
         block[148:156] = b"%06o\0 " % sum(block)
         return bytes(block)
+
+    def pax_member(self, name, data):
+        path = f" path={name}\n"
+        pax = f"{len(path) + 2}{path}".encode()
+        assert len(pax) < 100
+        return b"".join(self.tar_header("x", kind, len(part)) + part + bytes(-len(part) % 512)
+                        for kind, part in ((b"x", pax), (b"0", data)))
 
     def test_every_kind_of_file_in_a_tar_file(self):
         def padded(data):

@@ -119,6 +119,8 @@ class Lister {
   void add_list(const std::string& path) {
     LineReader lines(path);
     for (std::string line; lines.next(line);) {
+      naming(lines.name(),
+             [&] { check_file_name("line " + std::to_string(lines.number()), line); });
       if (line == "-") throw NamedError(lines.name(), "'-' cannot stand in a list");
       if (!line.empty()) add_input(line);
     }

@@ -87,6 +87,7 @@ Row row_of(Json object, const std::string& root) {
   Row row{};
   const std::string path =
       text_of(take_one_of(object, {"path", "audio_filepath", "audio"}), "path");
+  check_file_name("'path'", path);
   row.source = (std::filesystem::path(root) / path).string();
   take_range(object, row);
   take_channel(object, row);

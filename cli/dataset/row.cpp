@@ -138,6 +138,7 @@ std::string derived_id(const Row& row, std::string_view path) {
     if (part.empty() || part == "." || part == "..") continue;
     clean.append(clean.empty() ? "" : "/").append(part);
   }
+  if (clean.empty()) clean = ".";
   std::string id = without_suffix(clean);
   if (row.start_s) {
     id += milliseconds(*row.start_s);
@@ -145,6 +146,11 @@ std::string derived_id(const Row& row, std::string_view path) {
   }
   if (row.channel) id += "-c" + std::to_string(*row.channel);
   return id;
+}
+
+void check_file_name(const std::string& what, std::string_view name) {
+  if (name.find('\0') == std::string_view::npos) return;
+  throw Error(what + " has a zero byte, as no file's name has");
 }
 
 std::string file_name_of_id(std::string_view id) { return escaped(id, /*for_tar=*/false); }

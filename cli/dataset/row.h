@@ -52,10 +52,14 @@ Json parse_row_line(std::string_view line);
 Json describe(const Row& row);
 
 // The id of a recording that was given none: its path without what only says where to begin (a
-// leading /, . and ..) and without its suffix, and, where the manifest chose, its start and end in
-// milliseconds and its channel.
+// leading /, . and ..; "." where nothing else is left) and without its suffix, and, where the
+// manifest chose, its start and end in milliseconds and its channel.
 std::string derived_id(const Row& row, std::string_view path);
 std::string without_suffix(std::string_view path);
+
+// Throws mimi::Error about `what` where the name has a zero byte: what opens a file would see only
+// what comes before.
+void check_file_name(const std::string& what, std::string_view name);
 
 // What an id is called in files; see DATASET.md.
 std::string file_name_of_id(std::string_view id);

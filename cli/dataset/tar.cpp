@@ -97,6 +97,13 @@ std::string name_in(const Block& header) {
   return has_prefix ? prefix + "/" + name : name;
 }
 
+// What precedes a header says more than the header itself.
+std::string name_of(const Block& header, const std::string& long_name, const std::string& pax) {
+  if (const auto sparse_name = pax_value(pax, "GNU.sparse.name")) return *sparse_name;
+  if (const auto path = pax_value(pax, "path")) return *path;
+  return long_name.empty() ? name_in(header) : long_name.substr(0, long_name.find('\0'));
+}
+
 void put(Block& block, Field field, std::string_view value) {
   std::copy_n(value.data(), std::min(value.size(), field.size), block.data() + field.offset);
 }
@@ -233,13 +240,13 @@ std::optional<TarMember> TarReader::next() {
     next_header_ = begin + header->bytes + static_cast<std::int64_t>(tar_padding(header->bytes));
     if (describes_next) continue;
     if (is_file(header->type)) {
-      std::string name = name_in(header->block);
-      if (!long_name.empty()) name = long_name.substr(0, long_name.find('\0'));
-      name = pax_value(pax, "path").value_or(name);
-      const auto sparse_name = pax_value(pax, "GNU.sparse.name");
-      return TarMember{
-          sparse_name.value_or(name), begin, header->bytes,
-          header->type == kGnuSparse || sparse_name || pax_value(pax, "GNU.sparse.size")};
+      const std::string name = name_of(header->block, long_name, pax);
+      if (name.find('\0') != std::string::npos) {
+        throw_at(header->offset, "a member's name has a zero byte, as no file's name has");
+      }
+      return TarMember{name, begin, header->bytes,
+                       header->type == kGnuSparse || pax_value(pax, "GNU.sparse.name") ||
+                           pax_value(pax, "GNU.sparse.size")};
     }
     if (header->type == '1' || header->type == '2') ++links_;
     pax.clear();
