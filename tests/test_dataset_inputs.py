@@ -97,6 +97,23 @@ class Inputs(DatasetTest):
         self.assertEqual(rows[0]["fields"], {"text": 'said "yes",\nand left'})
         self.assertEqual([row["samples"] for row in rows], [24000, 12000])
 
+    def test_quotes_in_tables(self):
+        """They mean something where a field begins, as Python's csv has it, and nowhere else."""
+        self.put("a.wav", wav(noise(3000)))
+        lines = ["path,id,text", 'a.wav,0,a 5" disk', 'a.wav,1,a 7" disk', '"a.wav",2,"x ""y"""',
+                 'a.wav,3,""', 'a.wav,4,"two\r\nlines\nor three"', 'a.wav,5,"the end"']
+        for name, separator in (("in.csv", ","), ("in.tsv", "\t")):
+            def put(lines, name=name, separator=separator):
+                self.put(name, "\r\n".join(lines).replace(",", separator).encode())
+            put(lines)
+            self.tokenize(name, "--out", name[3:], "--as", "npy")
+            self.assertEqual([row["fields"]["text"] for row in self.lines(name[3:] + "/manifest.jsonl")],
+                             ['a 5" disk', 'a 7" disk', 'x "y"', "", "two\r\nlines\nor three", "the end"])
+            for text, told in (('"no" end', "line 2: after the quote that ends a field comes ' end'"),
+                               ('"5"" disk', "line 3: the quote that begins in line 2 does not end")):
+                put(["path,text", "a.wav," + text, "a.wav,more"])
+                self.fails("tokenize", name, "--out", "out", err=f"{name}: {told}")
+
     def test_names_with_a_zero_byte(self):
         """What opens a file would see another name."""
         self.put("a.wav", wav(noise(3000)))
@@ -282,7 +299,7 @@ class Inputs(DatasetTest):
         for name, data, told in (
                 ("in.jsonl", line, "line 1 is longer than 16777216 bytes"),
                 ("list", b"a.wav\n" + line, "line 2 is longer than 16777216 bytes"),
-                ("in.csv", b'path\n"' + (b"x" * 2**20 + b"\n") * 20, "line 17: a quote is too long"),
+                ("in.csv", b'path\n"' + (b"x" * 2**20 + b"\n") * 20, "line 17: the quote that begins in line 2 is too long"),
                 ("in.csv", b"path" + b"," * 4096, "line 1: has more than 4096 fields"),
                 ("in.tsv", b"path\n" + b"\t" * 2**23, "line 2: has more than 4096 fields")):
             self.put(name, data)

@@ -17,6 +17,7 @@ LineReader::LineReader(UniqueFd file, const std::string& name) : bytes_(std::mov
 
 bool LineReader::next(std::string& line) {
   line.clear();
+  ending_.clear();
   bool has_any = false;
   while (true) {
     if (next_ == buffer_.size()) {
@@ -36,10 +37,14 @@ bool LineReader::next(std::string& line) {
     next_ = static_cast<std::size_t>(end - buffer_.begin());
     if (end == buffer_.end()) continue;
     ++next_;
+    ending_ = "\n";
     break;
   }
   if (!has_any) return false;
-  if (!line.empty() && line.back() == '\r') line.pop_back();
+  if (line.ends_with('\r')) {
+    line.pop_back();
+    ending_.insert(0, "\r");
+  }
   if (number_++ == 0 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);
   return true;
 }

@@ -21,8 +21,9 @@ class LineReader {
 
   // False at the end. Throws mimi::Error where a line is longer than kMostLineBytes.
   bool next(std::string& line);
-  // Of the line that next() gave last, from 1.
+  // Of the line that next() gave last, from 1; and what ended it, which the last may lack.
   std::int64_t number() const { return number_; }
+  const std::string& ending() const { return ending_; }
   const std::string& name() const { return bytes_.name(); }
 
  private:
@@ -30,6 +31,7 @@ class LineReader {
   std::vector<std::uint8_t> buffer_;
   std::size_t next_ = 0;  // in the buffer
   std::int64_t number_ = 0;
+  std::string ending_;
 };
 
 }  // namespace mimi::cli

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <initializer_list>
+#include <utility>
 #include <vector>
 
 #include "cli/dataset/line_reader.h"
@@ -108,55 +109,76 @@ Json parse_line(const std::string& line) {
   return json;
 }
 
-// The records of a csv file (RFC 4180): fields in quotes may hold anything, quotes doubled.
+// The records of a csv file (RFC 4180): fields in quotes may hold anything, quotes doubled. A quote
+// that does not begin a field is one of its characters.
 class CsvReader {
  public:
   CsvReader(LineReader& lines, char separator) : lines_(lines), separator_(separator) {}
 
   // False at the end. Empty lines are no records.
   bool next(std::vector<std::string>& fields) {
-    std::string line;
     do {
-      if (!next_line(line)) return false;
-    } while (line.empty());
-    fields.assign(1, "");
-    std::size_t bytes = line.size();
-    bool in_quotes = false;
-    for (std::size_t i = 0;;) {
-      if (i == line.size()) {
-        if (!in_quotes) return true;
-        fields.back() += '\n';
-        if (!next_line(line)) throw Error("a quote is not closed");
-        bytes += line.size() + 1;
-        if (bytes > kMostLineBytes) throw Error("a quote is too long");
-        i = 0;
-        continue;
+      if (!next_line()) return false;
+    } while (line_.empty());
+    bytes_ = line_.size();
+    fields.clear();
+    for (place_ = 0;; ++place_) {
+      if (fields.size() == kMostColumns) {
+        throw Error("has more than " + std::to_string(kMostColumns) + " fields");
       }
-      const char c = line[i++];
-      if (c == '"' && in_quotes && line.substr(i, 1) == "\"") {
-        fields.back() += line[i++];
-      } else if (c == '"') {
-        in_quotes = !in_quotes;
-      } else if (c == separator_ && !in_quotes) {
-        if (fields.size() == kMostColumns) {
-          throw Error("has more than " + std::to_string(kMostColumns) + " fields");
-        }
-        fields.emplace_back();
-      } else {
-        fields.back() += c;
-      }
+      fields.push_back(line_.substr(place_, 1) == "\"" ? quoted_field() : plain_field());
+      if (place_ == line_.size()) return true;
     }
   }
 
  private:
-  bool next_line(std::string& line) {
-    if (!lines_.next(line)) return false;
-    if (!is_utf8(line)) throw Error("is not UTF-8");
+  bool next_line() {
+    if (!lines_.next(line_)) return false;
+    if (!is_utf8(line_)) throw Error("is not UTF-8");
     return true;
+  }
+
+  std::string plain_field() {
+    const std::size_t begin =
+        std::exchange(place_, std::min(line_.find(separator_, place_), line_.size()));
+    return line_.substr(begin, place_ - begin);
+  }
+
+  std::string quoted_field() {
+    const std::int64_t first_line = lines_.number();
+    std::string field;
+    for (++place_;;) {
+      const std::size_t quote = line_.find('"', place_);
+      field.append(line_, place_, quote - place_);
+      if (quote == std::string::npos) {
+        field += lines_.ending();
+        go_on_in_quotes(first_line);
+        continue;
+      }
+      place_ = quote + 1;
+      if (line_.substr(place_, 1) != "\"") break;
+      field += line_[place_++];
+    }
+    if (place_ < line_.size() && line_[place_] != separator_) {
+      throw Error("after the quote that ends a field comes " + quote(line_.substr(place_)));
+    }
+    return field;
+  }
+
+  void go_on_in_quotes(std::int64_t first_line) {
+    const std::string which = "the quote that begins in line " + std::to_string(first_line);
+    bytes_ += lines_.ending().size();
+    if (!next_line()) throw Error(which + " does not end");
+    bytes_ += line_.size();
+    if (bytes_ > kMostLineBytes) throw Error(which + " is too long");
+    place_ = 0;
   }
 
   LineReader& lines_;
   char separator_;
+  std::string line_;
+  std::size_t place_ = 0;  // in the line
+  std::size_t bytes_ = 0;  // of the record
 };
 
 void read_jsonl(LineReader& lines, const std::string& root, const std::function<void(Row)>& take) {
