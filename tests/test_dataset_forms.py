@@ -154,12 +154,12 @@ class Forms(DatasetTest):
     def test_names_that_no_file_could_have(self):
         self.put("a.wav", wav(noise(4000)))
         ids = ["../up", "a//b", ".hidden/.", "100%", "new\nline", "Ünïcödé ✓", "a.b.c", "__metadata__",
-               "x" * 200 + "/" + "y" * 120]
+               "%__metadata__", "%%__metadata__", "zero\0byte", "x" * 200 + "/" + "y" * 120]
         self.put("in.jsonl", b"".join(json.dumps({"path": "a.wav", "id": name}).encode() + b"\n"
                                       for name in ids))
         for form in FORMS:
             self.tokenize("in.jsonl", "--out", form, "--as", form)
-            self.mimi("verify", form, err=r".* 9 recordings, 0 problems\n")
+            self.mimi("verify", form, err=r".* 12 recordings, 0 problems\n")
             self.assertEqual([row["id"] for row in self.lines(form + "/manifest.jsonl")], ids)
         self.assertEqual(self.lines("npy/manifest.jsonl")[0]["output"], "%2E./up.npy")
         with tarfile.open(self.path("wds/shard-000000.tar")) as tar:
@@ -169,7 +169,10 @@ class Forms(DatasetTest):
         # WebDataset's rule: a key ends at the first dot of the last part.
         keys = [os.path.join(os.path.dirname(n), os.path.basename(n).split(".")[0]) for n in names]
         self.assertEqual(keys[::2], keys[1::2])
-        self.assertEqual(len(set(keys)), 9)
+        self.assertEqual(len(set(keys)), 12)
+        tensors = read_safetensors(self.get("safetensors/shard-000000.safetensors"))
+        self.assertEqual(list(tensors), ["%" + name if name.endswith("__metadata__") else name
+                                         for name in ids])
 
     def test_a_damaged_dataset(self):
         self.corpus()

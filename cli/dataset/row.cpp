@@ -1,5 +1,6 @@
 #include "cli/dataset/row.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <vector>
@@ -158,7 +159,9 @@ std::string file_name_of_id(std::string_view id) { return escaped(id, /*for_tar=
 std::string tar_key_of_id(std::string_view id) { return escaped(id, /*for_tar=*/true); }
 
 std::string tensor_name_of_id(std::string_view id) {
-  return id == "__metadata__" ? "%__metadata__" : std::string(id);
+  const std::size_t percents = std::min(id.find_first_not_of('%'), id.size());
+  const bool is_reserved = id.substr(percents) == "__metadata__";
+  return (is_reserved ? "%" : "") + std::string(id);
 }
 
 bool fits_file_system(std::string_view file_name) {
