@@ -1,9 +1,48 @@
 #include "cli/json_text.h"
 
+#include <charconv>
+#include <cstdint>
+#include <optional>
 #include <set>
 #include <vector>
 
+#include "core/error.h"
+#include "core/quote.h"
+
 namespace mimi::cli {
+namespace {
+
+template <typename Integer>
+bool fits(std::string_view digits) {
+  Integer value = 0;
+  return std::from_chars(digits.data(), digits.data() + digits.size(), value).ec == std::errc();
+}
+
+std::size_t end_of_string(std::string_view json, std::size_t begin) {
+  std::size_t place = begin + 1;
+  while (place < json.size() && json[place] != '"') place += json[place] == '\\' ? 2U : 1U;
+  return place + 1;
+}
+
+// In what is JSON.
+std::optional<std::string_view> find_long_integer(std::string_view json) {
+  for (std::size_t place = 0; place < json.size();) {
+    if (json[place] == '"') {
+      place = end_of_string(json, place);
+    } else if (json[place] == '-' || (json[place] >= '0' && json[place] <= '9')) {
+      const std::string_view rest = json.substr(place);
+      const std::string_view number = rest.substr(0, rest.find_first_not_of("+-.0123456789Ee"));
+      const bool is_integer = number.find_first_of(".Ee") == std::string_view::npos;
+      if (is_integer && !fits<std::int64_t>(number) && !fits<std::uint64_t>(number)) return number;
+      place += number.size();
+    } else {
+      ++place;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 Json parse_json(std::string_view text, int most_levels) {
   using Event = Json::parse_event_t;
@@ -20,6 +59,18 @@ Json parse_json(std::string_view text, int most_levels) {
   };
   Json json = Json::parse(text, keep, /*allow_exceptions=*/false);
   if (refused) return Json(Json::value_t::discarded);
+  return json;
+}
+
+Json parse_input_json(std::string_view text) {
+  Json json = parse_json(text, kMostInputLevels);
+  if (json.is_discarded()) {
+    throw Error("is not JSON of at most " + std::to_string(kMostInputLevels) +
+                " levels with each key once");
+  }
+  if (const auto number = find_long_integer(text)) {
+    throw Error("has the integer " + quote(*number) + ", which has more than 64 bits");
+  }
   return json;
 }
 

@@ -19,6 +19,10 @@ constexpr std::size_t kMostJsonKeys = 4096;
 // than 4096 keys, or one twice, of which only one would be kept.
 Json parse_json(std::string_view text, int most_levels = kMostJsonLevels);
 
+// Of a stranger's manifest or tar file. Throws mimi::Error where parse_json() discards it, and
+// where an integer has more than 64 bits, of which only the nearest double would be kept.
+Json parse_input_json(std::string_view text);
+
 // In one line.
 std::string json_text(const Json& json);
 

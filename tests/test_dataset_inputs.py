@@ -140,6 +140,42 @@ class Inputs(DatasetTest):
         self.tokenize("in.jsonl", "--out", "out", code=3)
         self.assertEqual([row["id"] for row in self.lines("out/errors.jsonl")], [".", ".-c2"])
 
+    def put_tar(self, name, *members):
+        with tarfile.open(self.path(name), "w") as tar:
+            for member, data in members:
+                about = tarfile.TarInfo(member)
+                about.size = len(data)
+                tar.addfile(about, io.BytesIO(data))
+
+    def test_what_two_files_of_a_sample_say(self):
+        sound = wav(noise(3000))
+        self.put_tar("t.tar", ("a.wav", sound), ("a.json", b'{"x": 1, "y": 2}'), ("a.txt", b"x"),
+                     ("a.more.json", b'{"x": 1, "z": 2}'), ("a.en.txt", b"x"),
+                     ("b.wav", sound), ("b.txt", b"x"), ("b.en.txt", b"y"),
+                     ("c.wav", sound), ("c.txt", b"x"), ("c.json", b'{"txt": "y"}'),
+                     ("d.wav", sound), ("d.json", b'{"x": 1}'), ("d.more.json", b'{"x": 1.5}'),
+                     ("e.wav", sound), ("e.json", b"[1]"), ("e.more.json", b"[2]"))
+        self.assertEqual([row["fields"] for row in self.rows("t.tar", code=3)],
+                         [{"x": 1, "y": 2, "txt": "x", "z": 2}])
+        self.assertEqual([(row["id"], row["error"]) for row in self.lines("out/errors.jsonl")],
+                         [("t/" + name[0], f"its '{name}' says another '{key}' than a file before it")
+                          for name, key in (("b.en.txt", "txt"), ("c.json", "txt"), ("d.more.json", "x"),
+                                            ("e.more.json", "json"))])
+
+    def test_more_fields_than_a_sample_may_have(self):
+        sound = wav(noise(3000))
+        sidecars = [(f"a.{i}.json", json.dumps({f"{i}-{k}": k for k in range(4000)}).encode())
+                    for i in range(8)]
+        megabyte = json.dumps("x" * 2**20)[:2**20 - 1].encode() + b'"'
+        self.put_tar("t.tar", *sidecars, ("a.wav", sound),
+                     ("b.json", megabyte), *((f"b.{i}.wav", sound) for i in range(17)),
+                     ("c.json", megabyte), *((f"c.{i}.wav", sound) for i in range(15)))
+        self.assertEqual(len(self.rows("t.tar", code=3)), 15)
+        self.assertEqual([row["error"] for row in self.lines("out/errors.jsonl")], [
+            "its 'a.1.json' makes its fields more than 4096"] + [
+            "its fields, said of 17 recordings, are longer than 16777216 bytes"] * 17)
+        self.assertNotIn("fields", self.lines("out/errors.jsonl")[-1])
+
     def test_tar_files(self):
         with tarfile.open(self.path("t.tar"), "w", format=tarfile.PAX_FORMAT) as tar:
             def add(name, data):

@@ -28,6 +28,8 @@ constexpr std::array<std::string_view, 15> kSoundSuffixes = {
     "wav",  "wave", "flac", "ogg", "oga", "opus", "mp3", "aif",
     "aiff", "aifc", "au",   "snd", "caf", "w64",  "rf64"};
 constexpr std::int64_t kMostSidecarBytes = 1 << 20;
+// Of what its other files say, once for each of its recordings.
+constexpr std::int64_t kMostSampleBytes = 1 << 24;
 constexpr const char* kIsSparse = "is stored as a sparse file, which is not read";
 
 std::string_view last_part(std::string_view path) {
@@ -78,9 +80,10 @@ struct Folder {
 // The files of a tar file that WebDataset takes for one sample.
 struct Sample {
   std::string key;
-  std::vector<Row> rows;  // its recordings
-  Json fields;            // what its other files say
-  std::string error;      // what is wrong with them
+  std::vector<Row> rows;   // its recordings
+  Json fields;             // what its other files say
+  std::int64_t bytes = 0;  // of those files
+  std::string error;       // what is wrong with them
 };
 
 class Lister {
@@ -171,6 +174,8 @@ class Lister {
   void add_tar(const std::string& path, const std::string& inside);
   void add_sample(Sample& sample);
   void add_sidecar(TarReader& tar, const TarMember& member, Sample& sample);
+  static Json read_sidecar(TarReader& tar, const TarMember& member, bool is_text);
+  static void add_fields(const Json& fields, Sample& sample);
 
   bool is_wanted(const std::string& inside, const std::string& name) const {
     if (options_.include.empty()) return is_sound(name);
@@ -276,18 +281,19 @@ void Lister::add_tar(const std::string& path, const std::string& inside) {
 
 // And makes way for the next one.
 void Lister::add_sample(Sample& sample) {
-  if (sample.fields.size() > kMostJsonKeys) {
-    sample.error = "its fields are more than " + std::to_string(kMostJsonKeys);
+  const auto count = static_cast<std::int64_t>(sample.rows.size());
+  const std::size_t bytes = count > 1 ? json_text(sample.fields).size() + sample.error.size() : 0;
+  if (count * static_cast<std::int64_t>(bytes) > kMostSampleBytes) {
     sample.fields = Json();
+    sample.error = "its fields, said of " + std::to_string(count) +
+                   " recordings, are longer than " + std::to_string(kMostSampleBytes) + " bytes";
   }
   for (Row& row : sample.rows) {
     row.fields = sample.fields;
     if (row.error.empty()) row.error = sample.error;
     add(std::move(row));
   }
-  sample.rows.clear();
-  sample.fields = Json();
-  sample.error.clear();
+  sample = Sample{};
 }
 
 void Lister::add_sidecar(TarReader& tar, const TarMember& member, Sample& sample) {
@@ -296,28 +302,44 @@ void Lister::add_sidecar(TarReader& tar, const TarMember& member, Sample& sample
     ++counts_.passed_over;
     return;
   }
-  if (member.is_sparse) {
-    sample.error = "its '" + member.name + "' " + kIsSparse;
-    return;
+  if (!sample.error.empty()) return;  // which is enough
+  sample.bytes += member.bytes;
+  try {
+    if (sample.bytes > kMostSampleBytes) {
+      throw Error("makes its fields longer than " + std::to_string(kMostSampleBytes) + " bytes");
+    }
+    add_fields(read_sidecar(tar, member, suffix == "txt"), sample);
+  } catch (const NamedError&) {  // about the tar file
+    throw;
+  } catch (const Error& error) {
+    sample.error = "its '" + member.name + "' " + error.what();
   }
+}
+
+Json Lister::read_sidecar(TarReader& tar, const TarMember& member, bool is_text) {
+  if (member.is_sparse) throw Error(kIsSparse);
   if (member.bytes > kMostSidecarBytes) {
-    sample.error =
-        "its '" + member.name + "' is longer than " + std::to_string(kMostSidecarBytes) + " bytes";
-    return;
+    throw Error("is longer than " + std::to_string(kMostSidecarBytes) + " bytes");
   }
   const std::string text = tar.contents(member);
-  if (!is_utf8(text)) {
-    sample.error = "its '" + member.name + "' is not UTF-8";
-  } else if (suffix == "txt") {
-    sample.fields["txt"] = text;
-  } else {
-    const Json value = parse_json(text, kMostInputLevels);
-    if (value.is_discarded()) {
-      sample.error = "its '" + member.name + "' is not JSON of at most " +
-                     std::to_string(kMostInputLevels) + " levels with each key once";
+  if (!is_utf8(text)) throw Error("is not UTF-8");
+  if (is_text) return {{"txt", text}};
+  Json value = parse_input_json(text);
+  return value.is_object() ? value : Json{{"json", value}};
+}
+
+// What was said before them stays.
+void Lister::add_fields(const Json& fields, Sample& sample) {
+  if (sample.fields.size() + fields.size() > kMostJsonKeys) {
+    throw Error("makes its fields more than " + std::to_string(kMostJsonKeys));
+  }
+  for (const auto& [key, value] : fields.items()) {
+    const auto same = sample.fields.find(key);
+    if (same == sample.fields.end()) {
+      sample.fields[key] = value;
+    } else if (*same != value) {
+      throw Error("says another " + quote(key) + " than a file before it");
     }
-    if (value.is_object() && !value.empty()) sample.fields.update(value);
-    if (!value.is_object() && !value.is_discarded()) sample.fields["json"] = value;
   }
 }
 

@@ -100,15 +100,6 @@ Row row_of(Json object, const std::string& root) {
   return row;
 }
 
-Json parse_line(const std::string& line) {
-  Json json = parse_json(line, kMostInputLevels);
-  if (json.is_discarded()) {
-    throw Error("is not JSON of at most " + std::to_string(kMostInputLevels) +
-                " levels with each key once");
-  }
-  return json;
-}
-
 // The records of a csv file (RFC 4180): fields in quotes may hold anything, quotes doubled. A quote
 // that does not begin a field is one of its characters.
 class CsvReader {
@@ -184,7 +175,7 @@ class CsvReader {
 void read_jsonl(LineReader& lines, const std::string& root, const std::function<void(Row)>& take) {
   for (std::string line; lines.next(line);) {
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
-    take(row_of(parse_line(line), root));
+    take(row_of(parse_input_json(line), root));
   }
 }
 
