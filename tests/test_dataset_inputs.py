@@ -140,6 +140,21 @@ class Inputs(DatasetTest):
         self.tokenize("in.jsonl", "--out", "out", code=3)
         self.assertEqual([row["id"] for row in self.lines("out/errors.jsonl")], [".", ".-c2"])
 
+    def test_numbers_of_a_manifest(self):
+        """They keep their value; an integer that would not is refused."""
+        self.put("a.wav", wav(noise(3000)))
+        numbers = [-2**63, 2**64 - 1, 0.1, 1.5, -3.0, 2.0**70]
+        self.put("in.jsonl", json.dumps({"path": "a.wav", "x": numbers, "s": "9" * 30 + '\\"'}).encode())
+        self.assertEqual(self.rows("in.jsonl")[0]["fields"], {"x": numbers, "s": "9" * 30 + '\\"'})
+        for number in (-2**63 - 1, 2**64, 10**30):
+            self.put("in.jsonl", json.dumps({"path": "a.wav", "s": '"', "x": [1.5, number]}).encode())
+            told = f"has the integer '{number}', which has more than 64 bits"
+            self.fails("tokenize", "in.jsonl", "--out", "out2", err="in.jsonl: line 1: " + told)
+            self.put_tar("t.tar", ("a.json", b'{"x": %d}' % number), ("a.wav", self.get("a.wav")))
+            self.tokenize("t.tar", "--out", f"t{number}", code=3)
+            self.assertEqual([row["error"] for row in self.lines(f"t{number}/errors.jsonl")],
+                             [f"its 'a.json' {told}"])
+
     def put_tar(self, name, *members):
         with tarfile.open(self.path(name), "w") as tar:
             for member, data in members:
@@ -232,6 +247,15 @@ class Inputs(DatasetTest):
         assert len(pax) < 100
         return b"".join(self.tar_header("x", kind, len(part)) + part + bytes(-len(part) % 512)
                         for kind, part in ((b"x", pax), (b"0", data)))
+
+    def test_members_without_data_that_have_a_size(self):
+        """Some write one, of a folder as a limit; nothing follows it all the same."""
+        sound = wav(noise(3000))
+        data = sound + bytes(-len(sound) % 512)
+        self.put("t.tar", b"".join(self.tar_header("n" + kind, kind.encode(), 8704) +
+                                   self.tar_header(kind + ".wav", b"0", len(sound)) + data
+                                   for kind in "123456") + bytes(1024))
+        self.assertEqual([row["id"] for row in self.rows("t.tar")], ["t/" + kind for kind in "123456"])
 
     def test_every_kind_of_file_in_a_tar_file(self):
         def padded(data):

@@ -86,6 +86,9 @@ std::optional<std::string> pax_value(std::string_view records, std::string_view 
   return value;
 }
 
+// Links, devices, folders and pipes, whose size says something else or nothing.
+bool is_without_data(char type) { return type >= '1' && type <= '6'; }
+
 bool is_file(char type) {
   return type == '0' || type == '\0' || type == kContiguous || type == kGnuSparse;
 }
@@ -232,6 +235,7 @@ std::optional<TarMember> TarReader::next() {
         if (std::from_chars(size->data(), end, header->bytes).ptr != end) header->bytes = -1;
       }
     }
+    if (is_without_data(header->type)) header->bytes = 0;
     const std::int64_t begin = after_sparse_headers(*header);
     if (header->bytes < 0 || *bytes_.size() - begin < header->bytes) {
       throw_at(header->offset, "tar file cut short: a member of " + std::to_string(header->bytes) +
