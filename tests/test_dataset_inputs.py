@@ -295,6 +295,13 @@ class Inputs(DatasetTest):
                          [("t/a", "changed since it was listed")])
         self.assertEqual([row["id"] for row in self.lines("out/manifest.jsonl")], ["b"])
 
+    def test_folders_deeper_than_files_may_be_open(self):
+        deep = "in/" + "d/" * 100
+        os.makedirs(self.path(deep))
+        self.put(deep + "a.wav", wav(noise(3000)))
+        limited = ["prlimit", "--nofile=64"]
+        self.assertEqual([row["source"] for row in self.rows("in", under=limited)], [deep + "a.wav"])
+
     def test_a_folder_that_cannot_be_examined(self):
         self.corpus(2)
         os.mkdir(self.path("in/closed"))

@@ -199,7 +199,7 @@ void Lister::add_folder(const Folder& folder) {
     void operator()(DIR* directory) const { closedir(directory); }
   };
   const std::string& inside = folder.inside.empty() ? folder.path : folder.inside;
-  const std::unique_ptr<DIR, Close> directory(opendir(folder.path.c_str()));
+  std::unique_ptr<DIR, Close> directory(opendir(folder.path.c_str()));
   struct stat status {};
   if (directory == nullptr || fstat(dirfd(directory.get()), &status) != 0) {
     add_unknown(folder.path, inside, "cannot list: ", errno);
@@ -220,6 +220,7 @@ void Lister::add_folder(const Folder& folder) {
     add_unknown(folder.path, inside, "cannot list: ", errno);
     return;
   }
+  directory.reset();  // however deep the folders are, no more of them are open
   std::sort(names.begin(), names.end());
   open_folders_.push_back(identity);
   for (const std::string& name : names) add_entry(folder, name);
