@@ -257,6 +257,11 @@ class Inputs(DatasetTest):
                                    for kind in "123456") + bytes(1024))
         self.assertEqual([row["id"] for row in self.rows("t.tar")], ["t/" + kind for kind in "123456"])
 
+    def test_a_tar_file_of_a_far_year(self):
+        self.put_tar("t.tar", ("a.wav", wav(noise(3000))))
+        os.utime(self.path("t.tar"), ns=(0, 13569465600 * 10**9 + 7))  # of 2400: beyond 64 bits of ns
+        self.assertEqual([row["id"] for row in self.rows("t.tar")], ["t/a"])
+
     def test_every_kind_of_file_in_a_tar_file(self):
         def padded(data):
             return data + bytes(-len(data) % 512)

@@ -45,12 +45,15 @@ class Spool {
 constexpr const char* kTarKey = "tar";
 
 Json stamp_json(const FileStamp& stamp) {
-  return {stamp.device, stamp.inode, stamp.bytes, stamp.modified_ns};
+  return {stamp.device, stamp.inode, stamp.bytes, stamp.modified_s, stamp.modified_ns};
 }
 
 FileStamp stamp_from(const Json& json) {
-  return {
-      .device = json.at(0), .inode = json.at(1), .bytes = json.at(2), .modified_ns = json.at(3)};
+  return {.device = json.at(0),
+          .inode = json.at(1),
+          .bytes = json.at(2),
+          .modified_s = json.at(3),
+          .modified_ns = json.at(4)};
 }
 
 // So that the row's line of the manifest, which says some more, can be read.
