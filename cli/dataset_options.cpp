@@ -11,7 +11,7 @@ namespace mimi::cli {
 namespace {
 
 constexpr const char* kTokenizeExamples =
-    "  mimi tokenize corpus --out tokens                tokens/NAME.mimi of each recording\n"
+    "  mimi tokenize corpus --out tokens                tokens/ID.mimi of each; its path for ID\n"
     "  mimi tokenize train.jsonl --out shards --as wds  WebDataset shards of 1000 recordings\n"
     "  find /data -name '*.flac' | mimi tokenize - --out arrays --as npy\n"
     "  mimi tokenize corpus --out tokens --shard 3/8    every eighth shard, from the third on\n";

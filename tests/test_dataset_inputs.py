@@ -120,7 +120,7 @@ class Inputs(DatasetTest):
         told = "has a zero byte, as no file's name has"
         for name, data, place in (
                 ("in.jsonl", rb'{"path": "a.wav\u0000evil"}', "line 1: 'path'"),
-                ("in.jsonl", rb'{"audio_filepath": "\u00002", "id": "x"}', "line 1: 'path'"),
+                ("in.jsonl", rb'{"audio_filepath": "\u00002", "id": "x"}', "line 1: 'audio_filepath'"),
                 ("in.csv", b"path\na.wav\na.wav\0evil\n", "line 3: 'path'"),
                 ("in.tsv", b"path\n\0002\n", "line 2: 'path'"),
                 ("list", b"a.wav\na.wav\0evil\n", "line 2"),
@@ -404,8 +404,17 @@ class Inputs(DatasetTest):
                 (b'{"path": "a.wav", "path": "b.wav"}',
                  r"in.jsonl: line 1: is not JSON of at most 62 levels with each key once"),
                 (b'{"path": "a.wav", "x": [{"y": 1}, {"y": 1, "y": 2}]}', r"in.jsonl: line 1: is not .*"),
-                (b'{"path": "a.wav"}\n' * 2, r"two recordings have the id 'a': a.wav and a.wav; "
-                                              r"a manifest can give ids")]:
+                (b'{"foo": 1}', r"in.jsonl: line 1: has none of 'path', 'audio_filepath' and 'audio'"),
+                (b'{"path": null}', r"in.jsonl: line 1: 'path' is null, not a text"),
+                (b'{"audio": 3}', r"in.jsonl: line 1: 'audio' is 3, not a text"),
+                (b'{"path": "a.wav", "channel": 0}',
+                 r"in.jsonl: line 1: 'channel' is 0, not a number from 1 to 256"),
+                (b'{"path": "a.wav"}\n' * 2,
+                 r"two recordings have the id 'a': a.wav \(in.jsonl, line 1\) and a.wav \(in.jsonl, line 2\); "
+                 r"a manifest's 'id' can tell them apart"),
+                (b'{"path": "a.wav", "id": "x"}\n\n{"path": "b/a.wav", "id": "x"}',
+                 r"two recordings have the id 'x': a.wav \(in.jsonl, line 1\) and b/a.wav \(in.jsonl, line 3\); "
+                 r"a manifest's 'id' can tell them apart")]:
             self.put("in.jsonl", lines)
             self.fails("tokenize", "in.jsonl", "--out", "out", err=cause)
         self.put("in.csv", b"path,text,text\na.wav,1,2\n")
@@ -413,8 +422,17 @@ class Inputs(DatasetTest):
         for folder in ("b", "./b/"):
             self.fails("tokenize", folder, "--out", "b",
                        err=f"{folder}: is the output folder itself, which is not gone into")
-        self.fails("tokenize", "b", "--include", "*.flac", "--out", "out",
-                   err="the inputs hold no recordings")
+        self.put("in.csv", b"path,channel\na.wav,0\n")
+        self.fails("tokenize", "in.csv", "--out", "out",
+                   err="in.csv: line 2: 'channel' is \"0\", not a number from 1 to 256")
+        for name in ("in.jsonl", "list"):
+            self.put(name, b"")
+        self.fails("tokenize", "b", "in.jsonl", "--list", "list", "--include", "*.flac", "--out", "out",
+                   err=r"no recordings in b, in.jsonl, list \(1 other files passed over\)")
+        self.fails("tokenize", "in.jsonl", "--root", "no", "--out", "out",
+                   err="--root no: is not a folder")
+        self.fails("tokenize", "b", "a.wav", "b/../a.wav", "--out", "out",
+                   err="two recordings have the id 'a': b/a.wav and a.wav; a manifest's 'id' can .*")
         self.fails("tokenize", "--out", "out", code=2, err=r"no inputs given .*")
         self.assertFalse(os.path.exists(self.path("out")))
 

@@ -347,6 +347,9 @@ void Lister::add_fields(const Json& fields, Sample& sample) {
 }  // namespace
 
 InputCounts list_rows(const InputOptions& options, const std::function<void(Row)>& take) {
+  if (options.root && !is_folder(*options.root)) {
+    throw NamedError("--root " + *options.root, "is not a folder");
+  }
   Lister lister(options, take);
   for (const std::string& input : options.inputs) lister.add_input(input);
   if (options.list) lister.add_list(*options.list);

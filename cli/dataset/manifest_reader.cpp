@@ -18,24 +18,26 @@ namespace {
 // Each is looked for among all of them.
 constexpr std::size_t kMostColumns = 4096;
 
-// Takes `names` out of `object`; only one of them may be there.
-Json take_one_of(Json& object, std::initializer_list<const char*> names) {
+struct Taken {
+  std::string name;  // as the manifest has it; none: it has not
   Json value;
-  std::string found;
+};
+
+// Takes `names` out of `object`; only one of them may be there.
+Taken take_one_of(Json& object, std::initializer_list<const char*> names) {
+  Taken taken;
   for (const char* name : names) {
     const auto place = object.find(name);
     if (place == object.end()) continue;
-    if (!found.empty()) throw Error("'" + found + "' and '" + name + "' mean the same");
-    found = name;
-    value = *place;
+    if (!taken.name.empty()) throw Error("'" + taken.name + "' and '" + name + "' mean the same");
+    taken = {name, *place};
     object.erase(place);
   }
-  return value;
+  return taken;
 }
 
-std::string text_of(const Json& value, const char* what) {
-  if (value.is_string() && !value.get_ref<const std::string&>().empty()) return value;
-  throw Error(std::string("'") + what + "' is " + json_text(value) + ", not a text");
+[[noreturn]] void throw_not(const Taken& taken, const std::string& expected) {
+  throw Error("'" + taken.name + "' is " + json_text(taken.value) + ", not " + expected);
 }
 
 // As csv has it, an empty text.
@@ -43,13 +45,18 @@ bool is_missing(const Json& value) {
   return value.is_null() || (value.is_string() && value.get_ref<const std::string&>().empty());
 }
 
+std::string text_of(const Taken& taken) {
+  if (!taken.value.is_string() || is_missing(taken.value)) throw_not(taken, "a text");
+  return taken.value;
+}
+
 // A number, or, as csv has it, the text of one; null and "": none.
-std::optional<double> number_of(const Json& value, const char* what) {
-  if (is_missing(value)) return std::nullopt;
+std::optional<double> number_of(const Taken& taken) {
+  if (is_missing(taken.value)) return std::nullopt;
   double number = NAN;
-  if (value.is_number()) number = value;
-  if (value.is_string()) {
-    const std::string& text = value.get_ref<const std::string&>();
+  if (taken.value.is_number()) number = taken.value;
+  if (taken.value.is_string()) {
+    const std::string& text = taken.value.get_ref<const std::string&>();
     std::size_t used = 0;
     try {
       number = std::stod(text, &used);
@@ -59,14 +66,13 @@ std::optional<double> number_of(const Json& value, const char* what) {
     if (used != text.size()) number = NAN;
   }
   if (number >= 0 && number <= kMostRowSeconds) return number;
-  throw Error(std::string("'") + what + "' is " + json_text(value) +
-              ", not a number from 0 to 1e9");
+  throw_not(taken, "a number from 0 to 1e9");
 }
 
 void take_range(Json& object, Row& row) {
-  row.start_s = number_of(take_one_of(object, {"start", "offset"}), "start");
-  row.end_s = number_of(take_one_of(object, {"end"}), "end");
-  const auto duration = number_of(take_one_of(object, {"duration"}), "duration");
+  row.start_s = number_of(take_one_of(object, {"start", "offset"}));
+  row.end_s = number_of(take_one_of(object, {"end"}));
+  const auto duration = number_of(take_one_of(object, {"duration"}));
   if (row.end_s && duration) throw Error("'end' and 'duration' exclude each other");
   if (duration) row.end_s = row.start_s.value_or(0) + *duration;
   if (row.end_s && *row.end_s <= row.start_s.value_or(0)) {
@@ -75,10 +81,11 @@ void take_range(Json& object, Row& row) {
 }
 
 void take_channel(Json& object, Row& row) {
-  const auto channel = number_of(take_one_of(object, {"channel"}), "channel");
+  const Taken taken = take_one_of(object, {"channel"});
+  const auto channel = number_of(taken);
   if (!channel) return;
   if (*channel < 1 || *channel > kMostRowChannels || *channel != std::floor(*channel)) {
-    throw Error("'channel' is " + json_text(*channel) + ", not a number from 1 to 256");
+    throw_not(taken, "a number from 1 to 256");
   }
   row.channel = static_cast<int>(*channel);
 }
@@ -86,16 +93,17 @@ void take_channel(Json& object, Row& row) {
 Row row_of(Json object, const std::string& root) {
   if (!object.is_object()) throw Error("is not a JSON object");
   Row row{};
-  const std::string path =
-      text_of(take_one_of(object, {"path", "audio_filepath", "audio"}), "path");
-  check_file_name("'path'", path);
+  const Taken taken = take_one_of(object, {"path", "audio_filepath", "audio"});
+  if (taken.name.empty()) throw Error("has none of 'path', 'audio_filepath' and 'audio'");
+  const std::string path = text_of(taken);
+  check_file_name("'" + taken.name + "'", path);
   row.source = (std::filesystem::path(root) / path).string();
   take_range(object, row);
   take_channel(object, row);
-  const Json id = take_one_of(object, {"id"});
-  row.id = id.is_number_integer() ? json_text(id)
-           : is_missing(id)       ? derived_id(row, path)
-                                  : text_of(id, "id");
+  const Taken id = take_one_of(object, {"id"});
+  row.id = id.value.is_number_integer() ? json_text(id.value)
+           : is_missing(id.value)       ? derived_id(row, path)
+                                        : text_of(id);
   if (!object.empty()) row.fields = std::move(object);
   return row;
 }
@@ -204,11 +212,15 @@ void read_csv(LineReader& lines, char separator, const std::string& root,
 void read_manifest(const std::string& path, ManifestKind kind, const std::string& root,
                    const std::function<void(Row)>& take) {
   LineReader lines(path);
+  const auto take_from_here = [&](Row row) {
+    row.manifest = path + ", line " + std::to_string(lines.number());
+    take(std::move(row));
+  };
   try {
     if (kind == ManifestKind::kJsonl) {
-      read_jsonl(lines, root, take);
+      read_jsonl(lines, root, take_from_here);
     } else {
-      read_csv(lines, kind == ManifestKind::kCsv ? ',' : '\t', root, take);
+      read_csv(lines, kind == ManifestKind::kCsv ? ',' : '\t', root, take_from_here);
     }
   } catch (const NamedError&) {
     throw;

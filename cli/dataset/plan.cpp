@@ -1,5 +1,6 @@
 #include "cli/dataset/plan.h"
 
+#include <algorithm>
 #include <array>
 #include <span>
 #include <utility>
@@ -43,6 +44,7 @@ class Spool {
 
 // Beside what to_json() has of a row: no part of what it asks for.
 constexpr const char* kTarKey = "tar";
+constexpr const char* kManifestKey = "manifest";
 
 Json stamp_json(const FileStamp& stamp) {
   return {stamp.device, stamp.inode, stamp.bytes, stamp.modified_s, stamp.modified_ns};
@@ -69,6 +71,23 @@ void read_back(const UniqueFd& file, std::uint64_t offset, void* data, std::size
               {static_cast<std::uint8_t*>(data), size}, "a temporary file (TMPDIR)");
 }
 
+std::string origin(const Row& row) {
+  return row.name() + (row.manifest.empty() ? "" : " (" + row.manifest + ")");
+}
+
+[[noreturn]] void throw_empty(const InputOptions& options, std::int64_t passed_over) {
+  constexpr std::size_t kMostNames = 8;
+  std::vector<std::string> inputs = options.inputs;
+  if (options.list) inputs.push_back(*options.list);
+  std::string names;
+  for (std::size_t i = 0; i < std::min(inputs.size(), kMostNames); ++i) {
+    names += (i == 0 ? "" : ", ") + (inputs[i] == "-" ? "standard input" : inputs[i]);
+  }
+  if (inputs.size() > kMostNames) names += ", ...";
+  if (passed_over > 0) names += " (" + std::to_string(passed_over) + " other files passed over)";
+  throw Error("no recordings in " + names);
+}
+
 }  // namespace
 
 Plan::Plan(const InputOptions& options, std::string_view suffix) {
@@ -81,6 +100,7 @@ Plan::Plan(const InputOptions& options, std::string_view suffix) {
     Json json = to_json(row);
     hash.update(json_text(json) + "\n");
     if (row.member && row.member->tar) json[kTarKey] = stamp_json(*row.member->tar);
+    if (!row.manifest.empty()) json[kManifestKey] = row.manifest;
     const std::string line = json_text(json) + "\n";
     if (line.size() > kMostRowBytes) {
       throw NamedError(row.source, "what is said of it is longer than " +
@@ -92,15 +112,15 @@ Plan::Plan(const InputOptions& options, std::string_view suffix) {
     lines.write(bytes_of(line));
     offset += line.size();
   });
-  if (counts_.rows == 0) throw Error("the inputs hold no recordings");
+  if (counts_.rows == 0) throw_empty(options, counts_.passed_over);
   offsets.write(object_bytes(offset));
   lines_ = lines.finish();
   offsets_ = offsets.finish();
   sha256_ = hex(hash.finish());
   if (const auto same = ids.find_same()) {
-    throw Error("two recordings have the id '" + row(same->first).id +
-                "': " + row(same->first).name() + " and " + row(same->second).name() +
-                "; a manifest can give ids");
+    const Row first = row(same->first), second = row(same->second);
+    throw Error("two recordings have the id '" + first.id + "': " + origin(first) + " and " +
+                origin(second) + "; a manifest's 'id' can tell them apart");
   }
   check_places(places);
 }
@@ -119,6 +139,7 @@ Row Plan::row(std::uint64_t number) const {
   const Json json = Json::parse(line);
   Row row = row_from_json(json);
   if (json.contains(kTarKey)) row.member->tar = stamp_from(json[kTarKey]);
+  if (json.contains(kManifestKey)) row.manifest = json[kManifestKey];
   return row;
 }
 

@@ -34,13 +34,14 @@ struct Row {
   std::optional<int> channel;  // from 1
   Json fields;                 // an object of what a manifest says besides; null: nothing
   std::string error;           // what is wrong with it already, in one line
+  std::string manifest;        // whose, and the line, for messages alone; empty: none's
 
   // The name for messages.
   std::string name() const { return member ? source + ": " + member->name : source; }
 };
 
-// Everything about the row, for row_from_json(), which throws mimi::Error or Json::exception where
-// there is no such row.
+// Everything about the row but `manifest`, for row_from_json(), which throws mimi::Error or
+// Json::exception where there is no such row.
 Json to_json(const Row& row);
 Row row_from_json(const Json& json);
 
