@@ -14,6 +14,7 @@ constexpr std::size_t kFixedHeaderBytes = 27;
 constexpr std::size_t kMostHeaderBytes = kFixedHeaderBytes + 255;
 constexpr std::size_t kFlagsAt = 5;
 constexpr std::uint8_t kBeginsStream = 2;
+constexpr std::uint8_t kEndsStream = 4;
 constexpr std::size_t kBlockBytes = 4096;
 
 class Pages {
@@ -50,21 +51,27 @@ std::size_t page_bytes(std::span<const std::uint8_t> seen, std::size_t magic_at)
 
 }  // namespace
 
-std::optional<std::int64_t> second_ogg_recording(ByteReader& reader) {
+OggOutline ogg_outline(ByteReader& reader, std::int64_t begin) {
   Pages pages(reader);
+  OggOutline outline;
   bool has_begun = false;  // all streams that one recording is made of begin before their sound
-  std::int64_t place = 0;
+  std::int64_t place = begin;
   while (true) {
     const std::span<const std::uint8_t> seen = pages.at(place);
-    if (seen.size() < kFixedHeaderBytes) return std::nullopt;
+    if (seen.size() < kFixedHeaderBytes) return outline;
     const auto magic = std::search(seen.begin(), seen.end(), kMagic.begin(), kMagic.end());
+    const std::size_t bytes = page_bytes(seen, static_cast<std::size_t>(magic - seen.begin()));
     if (magic == seen.begin()) {
       const bool begins = (seen[kFlagsAt] & kBeginsStream) != 0;
-      if (begins && has_begun) return place;
+      if (begins && has_begun) {
+        outline.second_recording = place;
+        return outline;
+      }
       has_begun = has_begun || !begins;
+      outline.has_end = (seen[kFlagsAt] & kEndsStream) != 0 &&
+                        place + static_cast<std::int64_t>(bytes) <= *reader.size();
     }
-    place +=
-        static_cast<std::int64_t>(page_bytes(seen, static_cast<std::size_t>(magic - seen.begin())));
+    place += static_cast<std::int64_t>(bytes);
   }
 }
 

@@ -8,9 +8,15 @@
 
 namespace mimi::cli {
 
-// Ogg files joined end to end are an Ogg file too, of which libsndfile reads one recording. Returns
-// the byte at which the second begins, if there is one. `reader`, of a regular file, is left
-// somewhere else.
-std::optional<std::int64_t> second_ogg_recording(ByteReader& reader);
+struct OggOutline {
+  // Ogg files joined end to end are an Ogg file too, of which libsndfile reads one recording: the
+  // byte at which the second begins, if there is one.
+  std::optional<std::int64_t> second_recording;
+  // The last page is whole, and says that it is the last: without it, the file was cut short.
+  bool has_end = false;
+};
+
+// Of a regular file, whose first page begins at `begin`. `reader` is left somewhere else.
+OggOutline ogg_outline(ByteReader& reader, std::int64_t begin);
 
 }  // namespace mimi::cli

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "cli/sound_tags.h"
 #include "core/error.h"
 #include "core/quote.h"
 
@@ -16,13 +17,20 @@ constexpr int kFormatPcm = 1;
 constexpr int kFormatFloat = 3;
 constexpr int kFormatExtensible = 0xFFFE;
 constexpr std::uint32_t kUnknownSize = 0xFFFFFFFF;
-// What sox (in whole frames) and arecord write before they know how much will follow.
+// What sox and espeak (in whole frames), opusdec and arecord write before they know how much will
+// follow, and between which numbers RIFF's own size is then.
 constexpr std::uint64_t kSoxStreamBytes = 0x7FFFF000;
+constexpr std::uint64_t kOpusdecStreamBytes = 0x7FFFFFFF;
 constexpr std::uint64_t kArecordStreamBytes = 0x80000000;
+constexpr std::uint64_t kMostHeaderBytes = 4096;
+constexpr std::uint64_t kLeastStreamRiffBytes = kSoxStreamBytes - (1 << 16);
+constexpr std::uint64_t kMostStreamRiffBytes = kArecordStreamBytes + kMostHeaderBytes;
+// Padding, and what is no chunk, behind all that the sizes count.
+constexpr std::int64_t kMostPaddingBytes = 4096;
 // 32 bits lose multiples of 4 GiB, and a RIFF chunk's size leaves out 8 bytes.
 constexpr std::int64_t kLeastWrappedBytes = (std::int64_t{1} << 32) - 8;
 constexpr std::int64_t kMostRiffBytes = 0xFFFFFFFF - 64;  // with room for the header
-// Chunks before 'fmt ' are kept in memory, in case the file must be handed on from its first byte.
+// Chunks before 'fmt ' of a pipe are kept in memory, in case all of it must be handed on.
 constexpr std::size_t kSeenLimit = 1 << 20;
 // Real files have a few; what is none can look like any number of them.
 constexpr int kMostChunks = 1 << 16;
@@ -48,7 +56,7 @@ std::optional<PcmEncoding> pcm_encoding(int tag, int bits) {
 
 class Prober {
  public:
-  explicit Prober(ByteReader& reader) : reader_(reader) {}
+  explicit Prober(ByteReader& reader) : reader_(reader), begin_(reader.position()) {}
 
   WavProbe run() {
     std::array<std::uint8_t, 12> start;
@@ -59,7 +67,7 @@ class Prober {
       return {.header = std::nullopt, .seen = std::move(seen_)};
     }
     riff_bytes_ = little_endian(std::span(start).subspan(4, 4));
-    check_riff_size(riff_bytes_);
+    check_riff_size();
     // Of a compressed file in a pipe nothing more may be read without being kept.
     const bool may_skip = reader_.is_regular();
     while (!found_data_ && (may_skip || !is_compressed())) read_chunk();
@@ -70,7 +78,7 @@ class Prober {
   // Fills `bytes`, or returns false at the end of the input.
   bool take(std::span<std::uint8_t> bytes) {
     const std::size_t count = reader_.read_fully(bytes);
-    if (!has_format_) {
+    if (!has_format_ && !reader_.is_regular()) {
       const auto read = bytes.first(count);
       seen_.insert(seen_.end(), read.begin(), read.end());
     }
@@ -110,7 +118,7 @@ class Prober {
     int tag = field(0, 2);
     header_.channels = field(2, 2);
     header_.rate_hz = field(4, 4);
-    const int block_bytes = field(12, 2);
+    block_bytes_ = field(12, 2);
     const int bits = field(14, 2);
     const bool plain_guid = std::equal(kPlainGuidTail.begin(), kPlainGuidTail.end(), &bytes[26]);
     if (tag == kFormatExtensible && used == bytes.size() && plain_guid) {
@@ -119,14 +127,16 @@ class Prober {
     }
     if (header_.channels < 1) fail("no channels");
     if (header_.rate_hz < 1) fail("no sample rate");
+    const bool is_pcm = tag == kFormatPcm || tag == kFormatFloat;
     const int frame_bytes = header_.channels * ((bits + 7) / 8);
-    if ((tag == kFormatPcm || tag == kFormatFloat) && block_bytes != frame_bytes) {
-      fail(std::to_string(block_bytes) + " bytes for " + std::to_string(header_.channels) +
+    if (is_pcm && block_bytes_ == 0) block_bytes_ = frame_bytes;
+    if (is_pcm && block_bytes_ != frame_bytes) {
+      fail(std::to_string(block_bytes_) + " bytes for " + std::to_string(header_.channels) +
            " samples of " + std::to_string(bits) + " bits");
     }
     // Samples that do not fill their bytes are rare: libsndfile knows them.
     const std::int64_t frame_bits = std::int64_t{header_.channels} * bits;
-    if (block_bytes == frame_bits / 8) header_.encoding = pcm_encoding(tag, bits);
+    if (block_bytes_ == frame_bits / 8) header_.encoding = pcm_encoding(tag, bits);
     has_format_ = true;
   }
 
@@ -145,21 +155,48 @@ class Prober {
     std::uint64_t bytes = size;
     if (is_rf64_ && size == kUnknownSize) bytes = long_data_bytes_;
     const std::optional<std::int64_t> total = reader_.size();
-    // Of a regular file whose whole size is known, no samples are no samples.
-    const bool is_empty = bytes == 0 && total && riff_bytes_ != 0 && riff_bytes_ != kUnknownSize;
-    const bool unknown = (bytes == 0 && !is_empty) || bytes == kUnknownSize || bytes > INT64_MAX ||
-                         is_size_of_a_stream(bytes);
     const std::int64_t there = total ? *total - reader_.position() : 0;
-    if (unknown) {
+    if (is_unknown(bytes, there)) {
       if (total) header_.data_bytes = there;
       return;
     }
     header_.data_bytes = static_cast<std::int64_t>(bytes);
-    if (total && *header_.data_bytes > there) {
-      fail("cut short: 'data' chunk of " + std::to_string(bytes) + " bytes, the file has " +
-           std::to_string(there) + " of them");
+    const std::int64_t counted = std::max<std::int64_t>(0, riff_bytes_left().value_or(0));
+    header_.most_bytes_behind =
+        std::max<std::int64_t>(0, counted - *header_.data_bytes) + kMostPaddingBytes;
+    if (total) check_sizes(there);
+  }
+
+  // Of a program that was stopped, or wrote into a pipe.
+  bool is_unknown(std::uint64_t bytes, std::int64_t there) const {
+    if (bytes == 0) return riff_bytes_left().value_or(0) <= 0;
+    if (bytes == kUnknownSize || bytes > INT64_MAX) return true;
+    if (is_rf64_ || !is_size_of_a_stream(bytes)) return false;
+    if (!reader_.is_regular()) return true;
+    const bool has_riff_size = riff_bytes_ != 0 && riff_bytes_ != kUnknownSize;
+    return static_cast<std::int64_t>(bytes) > there &&
+           (!has_riff_size || (riff_bytes_ >= bytes && riff_bytes_ - bytes <= kMostHeaderBytes));
+  }
+
+  bool is_size_of_a_stream(std::uint64_t bytes) const {
+    const auto frame_bytes = static_cast<std::uint64_t>(std::max(1, block_bytes_));
+    return bytes == kArecordStreamBytes || bytes == kOpusdecStreamBytes ||
+           bytes == kSoxStreamBytes / frame_bytes * frame_bytes;
+  }
+
+  // Of a regular file that has `there` bytes from the first sample on.
+  void check_sizes(std::int64_t there) {
+    if (*header_.data_bytes > there) {
+      fail("cut short: 'data' chunk of " + std::to_string(*header_.data_bytes) +
+           " bytes, the file has " + std::to_string(there) + " of them");
     }
-    if (total && !is_rf64_) check_not_wrapped(there - *header_.data_bytes);
+    if (!is_rf64_) check_not_wrapped(there - *header_.data_bytes);
+    const std::int64_t place = reader_.position();
+    const std::int64_t behind = end_before_tags(reader_) - place - *header_.data_bytes;
+    reader_.seek(place);
+    if (behind <= header_.most_bytes_behind) return;
+    fail("the file goes on for " + std::to_string(behind) +
+         " bytes behind the 'data' chunk, which its sizes do not count");
   }
 
   // Some writers count beyond 4 GiB from 0 again, and most of the sound would be left out.
@@ -169,26 +206,32 @@ class Prober {
          " bytes behind the 'data' chunk, whose size does not hold what is beyond 4 GiB");
   }
 
-  bool is_size_of_a_stream(std::uint64_t bytes) const {
-    if (reader_.is_regular() || is_rf64_ || is_compressed()) return false;
-    const auto frame_bytes =
-        static_cast<std::uint64_t>(header_.channels * bytes_per_sample(*header_.encoding));
-    return bytes == kArecordStreamBytes || bytes == kSoxStreamBytes / frame_bytes * frame_bytes;
+  bool has_riff_bytes() const {
+    const bool is_of_a_stream =
+        riff_bytes_ >= kLeastStreamRiffBytes && riff_bytes_ <= kMostStreamRiffBytes;
+    return riff_bytes_ != 0 && riff_bytes_ != kUnknownSize && riff_bytes_ < INT64_MAX / 2 &&
+           (is_rf64_ || !is_of_a_stream);
   }
 
-  void check_riff_size(std::uint64_t size) {
+  // From here to the end that RIFF's size tells, if it tells one.
+  std::optional<std::int64_t> riff_bytes_left() const {
+    if (!has_riff_bytes()) return std::nullopt;
+    return begin_ + 8 + static_cast<std::int64_t>(riff_bytes_) - reader_.position();
+  }
+
+  void check_riff_size() {
     const std::optional<std::int64_t> total = reader_.size();
-    if (!total || size == 0 || size == kUnknownSize) return;
+    if (!total || !has_riff_bytes()) return;
     // The size leaves out its own 8 bytes; some writers count them, or a padding byte not written.
-    if (static_cast<std::int64_t>(size) > *total) {
-      fail("cut short: RIFF chunk of " + std::to_string(size) + " bytes, the file has " +
-           std::to_string(*total - 8) + " of them");
+    if (static_cast<std::int64_t>(riff_bytes_) > *total - begin_) {
+      fail("cut short: RIFF chunk of " + std::to_string(riff_bytes_) + " bytes, the file has " +
+           std::to_string(*total - begin_ - 8) + " of them");
     }
   }
 
   // Passes over the rest of a chunk, and over its padding, which may be missing at the very end.
   void pass(std::size_t size, std::size_t padding, const std::string& id) {
-    if (has_format_) {
+    if (has_format_ || reader_.is_regular()) {
       if (pass_unseen(static_cast<std::int64_t>(size + padding)) < static_cast<std::int64_t>(size))
         fail("ends within the " + quote(id) + " chunk");
       return;
@@ -219,10 +262,12 @@ class Prober {
   }
 
   ByteReader& reader_;
+  std::int64_t begin_;
   WavHeader header_;
   std::vector<std::uint8_t> seen_;
   std::uint64_t riff_bytes_ = 0;
   std::uint64_t long_data_bytes_ = 0;
+  int block_bytes_ = 0;
   bool is_rf64_ = false;
   bool has_format_ = false;
   bool found_data_ = false;

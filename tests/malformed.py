@@ -48,7 +48,7 @@ def wav_cases():
     yield "channels-and-bits", with_format(tag=2, channels=65535, bits=65535, block=0), ".+"
     for tag in (0, 4, 0x7FFF, 0xFFFF):
         yield f"tag-{tag}", with_format(tag=tag), ".+"
-    for block in (0, 1, 3, 65535):
+    for block in (1, 3, 65535):
         yield f"block-{block}", with_format(block=block), ".+"
     for size in (0, 1, 14, 15, 2**31, 2**32 - 1):
         yield f"fmt-size-{size}", with_format(size=size), ".+"
@@ -102,7 +102,7 @@ def flac_cases():
     frames = whole.index(b"\xff\xf8")
     yield "block-of-2^24", whole[:42] + b"\x81\xff\xff\xff" + whole[frames:], NO_SOUND
     yield "no-frames", whole[:frames], "cut short: 0 of its 79115 samples are there"
-    yield "more-behind", whole + b"garbage" * 100, "cannot read on after .+"
+    yield "more-behind", whole + b"garbage" * 1000, "goes on for .+"
     yield "frames-dropped", whole[:frames + 3000] + whole[frames + 6000:], "cannot read on after .+"
     yield "zeros-before", bytes(10) + whole, NO_SOUND
     for at in range(frames, len(whole), (len(whole) - frames) // 25):

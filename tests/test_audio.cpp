@@ -166,6 +166,21 @@ TEST_CASE("the length of a compressed WAV is checked, which libsndfile does not"
   CHECK_THROWS_AS(open_audio_source(path, {}), mimi::Error);
 }
 
+TEST_CASE("skipping leads to the samples that reading leads to, where libsndfile cannot seek too") {
+  const TempDir folder;
+  const std::string path = folder / "gsm.wav";
+  write_sound(path, SF_FORMAT_WAV | SF_FORMAT_GSM610);
+
+  std::vector<float> whole(100000), part(100000);
+  whole.resize(open_audio_source(path, {})->read(whole));
+  REQUIRE(whole.size() >= 30000);
+  const auto source = open_audio_source(path, {});
+  source->skip(12345);
+  part.resize(source->read(part));
+  CHECK(std::ranges::equal(part, std::span(whole).subspan(12345)));
+  CHECK_THROWS_AS(open_audio_source(path, {})->skip(40000), mimi::Error);
+}
+
 TEST_CASE("a part may end a little after the end of a file whose length is a guess") {
   const TempDir folder;
   const std::string path = folder / "a.mp3";

@@ -12,8 +12,10 @@ from cli_support import (FLAC, FLAC_SAMPLES, FORMATS, FRAME, MIMI, RATE, CliTest
                          read_wav, wav)
 
 SIZE_UNKNOWN = (0, 0xFFFFFFFF)
-SOX_SIZE, ARECORD_SIZE = 0x7FFFF000, 0x80000000  # of what has no end yet
-VORBIS, OPUS = 0x200060, 0x200064  # libsndfile's numbers of formats
+SOX_SIZE, OPUSDEC_SIZE, ARECORD_SIZE = 0x7FFFF000, 0x7FFFFFFF, 0x80000000  # of what has no end yet
+VORBIS, OPUS, FLAC_16 = 0x200060, 0x200064, 0x170002  # libsndfile's numbers of formats
+WAV_ULAW, AIFF, AU, SVX, NIST, W64, CAF = (0x010010, 0x020002, 0x030002, 0x060002, 0x070002,
+                                           0x0B0002, 0x180002)
 
 
 def chunk(name, data):
@@ -96,8 +98,8 @@ class Reading(CliTest):
 
     def test_wav_of_unknown_size(self):
         for size in SIZE_UNKNOWN:
-            # In a regular file no samples in a known whole are no samples.
-            for riff_size in SIZE_UNKNOWN if size == 0 else (None, *SIZE_UNKNOWN):
+            # No samples in a known whole are no samples; a program that was stopped leaves 8 or 36.
+            for riff_size in (8, 36, *SIZE_UNKNOWN) if size == 0 else (None, *SIZE_UNKNOWN):
                 with self.subTest(size=size, riff_size=riff_size):
                     self.same(wav(self.sound, data_size=size, riff_size=riff_size))
 
@@ -110,29 +112,43 @@ class Reading(CliTest):
                    r"WAV header: ends within the 'ds64' chunk \(byte 20\)")
 
     def test_wav_of_a_stream(self):
-        """Through a pipe, the size that stands for one that is not known yet."""
+        """The size that stands for one that is not known yet."""
         for encoding, size in (("s16", SOX_SIZE), ("s24", SOX_SIZE // 3 * 3), ("s24", ARECORD_SIZE)):
-            data = wav(self.sound, encoding=encoding, data_size=size, riff_size=size + 36)
-            self.mimi("encode", "-", "-f", "-o", "pipe.mimi", stdin=data)
-            self.assertEqual(self.codes("pipe.mimi"), self.expected)
+            self.same(wav(self.sound, encoding=encoding, data_size=size, riff_size=size + 36))
+        self.same(wav(self.sound, data_size=OPUSDEC_SIZE, riff_size=OPUSDEC_SIZE))
+        self.put("in", wav(self.sound, data_size=SOX_SIZE, riff_size=10036))
+        self.fails("encode", "in", "-o", "out", err="in: WAV header: cut short: 'data' chunk of .+")
         self.fails("encode", "-", "-o", "out", stdin=wav(self.sound, data_size=0x7FFFF002),
                    err="standard input: WAV file cut short: .+")
 
     def test_wav_whose_size_wrapped(self):
         """Some writers count beyond 4 GiB from 0 again."""
-        for size in (10000, 0):
-            self.put("in", wav(self.sound, data_size=size, riff_size=36 + size))
-            os.truncate(self.path("in"), 44 + 2**32 + size)
-            self.fails("encode", "in", "-o", "out", err="in: WAV header: the file goes on for "
-                       rf"4294967296 bytes behind the 'data' chunk, .+ \(byte 44\)")
+        self.put("in", wav(self.sound))
+        os.truncate(self.path("in"), 2**32 + 10044)
+        self.fails("encode", "in", "-o", "out", err="in: WAV header: the file goes on for "
+                   r"4294967296 bytes behind the 'data' chunk, .+ 4 GiB \(byte 44\)")
+
+    def test_wav_that_goes_on_behind_its_sizes(self):
+        """Those of Python's wave, stopped before it mends them, are of the first part."""
+        whole = wav(self.sound)
+        for behind in (bytes(4096), b"TAG" + b"x" * 125):
+            self.same(whole + behind)
+        tag = chunk(b"id3 ", b"x" * 20000)
+        self.same(wav(self.sound, riff_size=len(whole + tag) - 8) + tag)
+        for riff_size in (836, 44, 0):
+            self.wrong(wav(self.sound, data_size=800, riff_size=riff_size),
+                       r"(WAV header: the file goes on for 9200 bytes|goes on for more than 4096 "
+                       r"bytes) behind .+ which its sizes do not count \(byte .+\)")
 
     def test_wav_without_samples(self):
         """What stands behind them is not taken for samples."""
         for behind in (b"", chunk(b"LIST", b"INFO" * 100)):
             size = len(wav([])) - 8 + len(behind)
-            self.put("in.wav", wav([], riff_size=size) + behind)
-            self.mimi("encode", "in.wav", "-f", "-o", "out.mimi")
-            self.assertEqual(self.info("out.mimi")[0]["samples"], 0)
+            data = wav([], riff_size=size) + behind
+            self.put("in.wav", data)
+            for name in ("in.wav", "-"):
+                self.mimi("encode", name, "-f", "-o", "out.mimi", stdin=data)
+                self.assertEqual(self.info("out.mimi")[0]["samples"], 0)
 
     def test_wav_with_other_chunks(self):
         bext = chunk(b"bext", b"x" * 601)
@@ -143,6 +159,22 @@ class Reading(CliTest):
             data = wav(self.sound)
             whole = data[:36] + chunk(b"LIST", b"x" * size) + data[36:]
             self.same(whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:])
+
+    def test_wav_of_much_before_its_format(self):
+        data = wav(self.sound, before=chunk(b"id3 ", b"x" * 2000000))
+        self.put("in", data)
+        self.mimi("encode", "in", "-o", "file.mimi")
+        self.assertEqual(self.codes("file.mimi"), self.expected)
+        self.fails("encode", "-", "-o", "out", stdin=data, err=r"standard input: WAV header: no 'fmt ' "
+                   r"chunk in the first 1 MiB \(byte 20\)")
+
+    def test_wav_of_strange_sample_sizes(self):
+        def with_block(data, block_bytes, bits):
+            return data[:32] + struct.pack("<HH", block_bytes, bits) + data[36:]
+        self.same(with_block(wav(self.sound), 0, 16))
+        for encoding, block_bytes, bits in (("s16", 4, 16), ("s32", 4, 24)):  # may be several things
+            self.wrong(with_block(wav(self.sound, encoding=encoding), block_bytes, bits),
+                       rf"WAV header: {block_bytes} bytes for 1 samples of {bits} bits \(byte 36\)")
 
     def test_truncated_wav(self):
         whole = wav(self.sound)
@@ -203,7 +235,7 @@ class Reading(CliTest):
         self.mimi("encode", "-", "-o", "pipe.mimi", stdin=flac)
         self.assertEqual(self.codes("pipe.mimi"), self.codes("file.mimi"))
         self.put("cut.flac", flac[:60000])
-        self.fails("encode", "cut.flac", err="cut.flac: (cut short: .*|cannot read on .*)")
+        self.fails("encode", "cut.flac", err="cut.flac: cannot read on after 43008 samples: .*")
         self.fails("encode", "-", "-o", "out", stdin=flac[:60000],
                    err="standard input: (cut short: .*|cannot read on .*)")
         self.fails("encode", "-", "-o", "out", stdin=b"",
@@ -310,6 +342,74 @@ class Whole(CliTest):
             self.assertEqual(self.length(sound + behind), 44100)
         for behind in (b"x" * 5000, b"LYRICSBEGIN" + b"x" * 9000 + b"00901xLYRICS200"):
             self.refused(sound + behind, self.ENDS_EARLY)
+
+        with open(FLAC, "rb") as file:
+            flac = file.read()
+        for behind in (*tags, b"\n", bytes(4000)):
+            self.assertEqual(self.length(flac + behind), FLAC_SAMPLES)
+        by_libsndfile(self.path("short.flac"), FLAC_16, noise(500))
+        for before, behind in ((flac, bytes(5000)), (flac, self.get("short.flac")),
+                               (self.get("short.flac"), self.get("short.flac"))):
+            self.refused(before + behind, self.ENDS_EARLY)
+
+    def test_tags_before_the_sound(self):
+        with open(FLAC, "rb") as file:
+            files = {"flac": file.read(), "wav": wav(noise(24001)), "mp3": mp3(noise(44100), 44100, 64)}
+        for form in (WAV_ULAW, AIFF, AU, W64, CAF, VORBIS, OPUS):
+            by_libsndfile(self.path("a"), form, noise(24001))
+            files[form] = self.get("a")
+        tags = [b"ID3\4\0\0" + struct.pack("BBBB", 0, 0, size >> 7, size & 127) + bytes(size)
+                for size in (128, 9000)]
+        for form, data in files.items():
+            with self.subTest(form=form):
+                self.length(data)
+                codes = self.codes("file.mimi")
+                for before in (*tags, b"".join(tags)):
+                    self.length(before + data)
+                    self.assertEqual(self.codes("file.mimi"), codes)
+        cut = files["wav"][:-100]
+        self.refused(tags[0] + cut, r"WAV header: cut short: RIFF chunk of 48038 bytes, .+")
+
+    def test_cut_short(self):
+        """Of formats of which libsndfile reads what is left."""
+        for form in (AIFF, AU, SVX, NIST, W64):
+            by_libsndfile(self.path("a"), form, noise(24000))
+            data = self.get("a")
+            self.assertEqual(self.length(data), 24000)
+            for size in (20, 20000):
+                self.refused(data[:-size], r"cut short: by its header, \d+ bytes or more are missing "
+                             rf"\(byte {len(data) - size}\)")
+        for form in (VORBIS, OPUS):
+            by_libsndfile(self.path("a"), form, noise(48000))
+            data = self.get("a")
+            last = data.rindex(b"OggS")
+            for size in (len(data) - 1, last, last - 1):
+                self.refused(data[:size], r"(cut short: its last page is not the end of a stream \(.+\)|"
+                             "not a sound file .+ malformed)")
+        for bits in (64, None):
+            data = mp3(noise(44100), 44100, bits)
+            for size in (100, len(data) // 2):
+                self.refused(data[:-size], r"cut short: \d+ of its 44100 samples are there")
+
+    def test_never_finished(self):
+        """The header as it is before the sound is written."""
+        for form, begin in ((AIFF, 54), (AU, 24), (CAF, 4096)):
+            by_libsndfile(self.path("empty"), form, [])
+            by_libsndfile(self.path("a"), form, noise(24000))
+            self.assertEqual(self.length(self.get("empty")), 0)
+            self.refused(self.get("empty")[:begin] + self.get("a")[begin:], "its header tells of no "
+                         rf"samples, though 48000 bytes follow \(byte {begin}\): it was never finished")
+
+    def test_compressed_wav_of_a_stream(self):
+        by_libsndfile(self.path("a"), WAV_ULAW, noise(24000))
+        data = self.get("a")
+        at = data.index(b"data") + 4
+
+        def with_sizes(riff, size):
+            return data[:4] + struct.pack("<I", riff) + data[8:at] + struct.pack("<I", size) + data[at + 4:]
+        for riff, size in ((SOX_SIZE + 50, SOX_SIZE), (0xFFFFFFFF, 0xFFFFFFFF), (8, 0)):
+            self.assertEqual(self.length(with_sizes(riff, size)), 24000)
+        self.refused(with_sizes(50, 0), r"its header tells of no samples, though 24000 bytes follow .+")
 
     def test_flac_that_tells_too_few_samples(self):
         with open(FLAC, "rb") as file:

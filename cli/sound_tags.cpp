@@ -1,4 +1,4 @@
-#include "cli/trailing_tags.h"
+#include "cli/sound_tags.h"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::int64_t kId3v1Bytes = 128;
 constexpr std::size_t kApeFooterBytes = 32;
-constexpr std::size_t kId3v2FooterBytes = 10;
+constexpr std::size_t kId3v2HeaderBytes = 10;  // or footer
 constexpr std::string_view kLyricsEnd = "LYRICS200";
 constexpr std::size_t kLyricsDigits = 6;
 
@@ -25,10 +25,11 @@ std::int64_t ape_bytes(std::string_view footer) {
   return bytes + (has_header ? static_cast<std::int64_t>(kApeFooterBytes) : 0);
 }
 
-std::int64_t id3v2_bytes(std::string_view footer) {
+// What stands between `header` (or footer) and the other.
+std::int64_t id3v2_bytes(std::string_view header) {
   std::int64_t bytes = 0;
-  for (const char c : footer.substr(6)) bytes = bytes << 7 | (byte(c) & 0x7f);
-  return bytes + 2 * static_cast<std::int64_t>(kId3v2FooterBytes);
+  for (const char c : header.substr(6, 4)) bytes = bytes << 7 | (byte(c) & 0x7f);
+  return bytes;
 }
 
 std::int64_t lyrics_bytes(std::string_view digits) {
@@ -48,14 +49,32 @@ std::int64_t tag_bytes(std::string_view end) {
   };
   const std::string_view ape = last(kApeFooterBytes);
   if (ape.size() == kApeFooterBytes && ape.starts_with("APETAGEX")) return ape_bytes(ape);
-  const std::string_view id3 = last(kId3v2FooterBytes);
-  if (id3.size() == kId3v2FooterBytes && id3.starts_with("3DI")) return id3v2_bytes(id3);
+  const std::string_view id3 = last(kId3v2HeaderBytes);
+  if (id3.size() == kId3v2HeaderBytes && id3.starts_with("3DI")) {
+    return id3v2_bytes(id3) + 2 * static_cast<std::int64_t>(kId3v2HeaderBytes);
+  }
   const std::string_view lyrics = last(kLyricsDigits + kLyricsEnd.size());
   if (lyrics.ends_with(kLyricsEnd)) return lyrics_bytes(lyrics.substr(0, kLyricsDigits));
   return 0;
 }
 
 }  // namespace
+
+std::int64_t begin_behind_tags(ByteReader& reader) {
+  constexpr auto kHeaderBytes = static_cast<std::int64_t>(kId3v2HeaderBytes);
+  std::int64_t begin = 0;
+  while (true) {
+    std::array<char, kId3v2HeaderBytes> buffer{};
+    reader.seek(begin);
+    reader.read_fully({reinterpret_cast<std::uint8_t*>(buffer.data()), buffer.size()});
+    const std::string_view header(buffer.data(), buffer.size());
+    if (!header.starts_with("ID3")) return begin;
+    const bool has_footer = (byte(header[5]) & 0x10) != 0;
+    const std::int64_t end = begin + (has_footer ? 2 : 1) * kHeaderBytes + id3v2_bytes(header);
+    if (end >= *reader.size()) return begin;
+    begin = end;
+  }
+}
 
 std::int64_t end_before_tags(ByteReader& reader) {
   std::int64_t end = *reader.size(), bytes = 0;

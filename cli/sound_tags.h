@@ -1,4 +1,4 @@
-// Tags that programs for music append to sound files.
+// Tags that programs for music put before and behind the sound of a file.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,9 @@
 
 namespace mimi::cli {
 
+// The byte at which the tags (ID3) end that a regular file begins with, or 0. `reader` is left
+// somewhere else.
+std::int64_t begin_behind_tags(ByteReader& reader);
 // The byte at which the tags begin (ID3, APE, Lyrics3) that end a regular file, or its size.
 // `reader` is left somewhere else.
 std::int64_t end_before_tags(ByteReader& reader);
