@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "cli/ogg_pages.h"
 #include "cli/output_file.h"
 #include "cli/pcm.h"
 #include "cli/temporary_file.h"
@@ -73,6 +74,8 @@ class PcmSink : public AudioSink {
 };
 
 constexpr std::size_t kChunkFrames = 4096;
+// libsndfile takes one by chance, and the same sound would give other bytes each time.
+constexpr std::uint32_t kOggSerial = 1;
 
 struct CloseSound {
   void operator()(SNDFILE* file) const { sf_close(file); }
@@ -92,7 +95,8 @@ class SndfileSink : public AudioSink {
       : file_(place.path, place.force, place.on_signal),
         integer_bits_(integer_bits(format)),
         channels_(static_cast<std::size_t>(channels)),
-        is_flac_((format & SF_FORMAT_TYPEMASK) == SF_FORMAT_FLAC) {
+        is_flac_((format & SF_FORMAT_TYPEMASK) == SF_FORMAT_FLAC),
+        is_ogg_((format & SF_FORMAT_TYPEMASK) == SF_FORMAT_OGG) {
     if (!file_.is_regular()) temporary_ = open_temporary_file();
     fd_ = temporary_ ? temporary_.get() : file_.fd();
     SF_INFO info{};
@@ -178,18 +182,25 @@ class SndfileSink : public AudioSink {
   }
   static sf_count_t append(const void* data, sf_count_t size, void* self) {
     auto& sink = *static_cast<SndfileSink*>(self);
-    sf_count_t done = 0;
-    while (done < size) {
-      const ssize_t count = ::write(sink.fd_, static_cast<const std::uint8_t*>(data) + done,
-                                    static_cast<std::size_t>(size - done));
+    const std::span bytes(static_cast<const std::uint8_t*>(data), static_cast<std::size_t>(size));
+    if (!sink.is_ogg_ || !is_ogg_header(bytes)) return sink.append_bytes(bytes);
+    std::vector<std::uint8_t> header(bytes.begin(), bytes.end());
+    set_ogg_serial(header, kOggSerial);
+    return sink.append_bytes(header);
+  }
+
+  sf_count_t append_bytes(std::span<const std::uint8_t> bytes) {
+    std::size_t done = 0;
+    while (done < bytes.size()) {
+      const ssize_t count = ::write(fd_, bytes.data() + done, bytes.size() - done);
       if (count >= 0) {
-        done += count;
+        done += static_cast<std::size_t>(count);
       } else if (errno != EINTR) {
-        sink.write_error_ = errno;
+        write_error_ = errno;
         break;
       }
     }
-    return done;
+    return static_cast<sf_count_t>(done);
   }
 
   OutputFile file_;
@@ -197,6 +208,7 @@ class SndfileSink : public AudioSink {
   std::size_t channels_;
   UniqueFd temporary_;
   bool is_flac_;
+  bool is_ogg_;
   int fd_ = -1;
   int write_error_ = 0;
   bool has_samples_ = false;

@@ -13,6 +13,9 @@ constexpr std::string_view kMagic = "OggS";
 constexpr std::size_t kFixedHeaderBytes = 27;
 constexpr std::size_t kMostHeaderBytes = kFixedHeaderBytes + 255;
 constexpr std::size_t kFlagsAt = 5;
+constexpr std::size_t kSerialAt = 14;
+constexpr std::size_t kChecksumAt = 22;
+constexpr std::uint32_t kPolynomial = 0x04C11DB7;
 constexpr std::uint8_t kBeginsStream = 2;
 constexpr std::uint8_t kEndsStream = 4;
 constexpr std::size_t kBlockBytes = 4096;
@@ -49,6 +52,14 @@ std::size_t page_bytes(std::span<const std::uint8_t> seen, std::size_t magic_at)
                                              count);
 }
 
+std::uint32_t checksum_behind(std::uint32_t checksum, std::uint8_t byte) {
+  checksum ^= static_cast<std::uint32_t>(byte) << 24;
+  for (int bit = 0; bit < 8; ++bit) {
+    checksum = checksum << 1 ^ ((checksum & 0x80000000) != 0 ? kPolynomial : 0);
+  }
+  return checksum;
+}
+
 }  // namespace
 
 OggOutline ogg_outline(ByteReader& reader, std::int64_t begin) {
@@ -72,6 +83,29 @@ OggOutline ogg_outline(ByteReader& reader, std::int64_t begin) {
                         place + static_cast<std::int64_t>(bytes) <= *reader.size();
     }
     place += static_cast<std::int64_t>(bytes);
+  }
+}
+
+bool is_ogg_header(std::span<const std::uint8_t> bytes) {
+  return bytes.size() >= kFixedHeaderBytes &&
+         bytes.size() == kFixedHeaderBytes + bytes[kFixedHeaderBytes - 1] &&
+         std::equal(kMagic.begin(), kMagic.end(), bytes.begin());
+}
+
+void set_ogg_serial(std::span<std::uint8_t> header, std::uint32_t serial) {
+  // The checksum of what differs is what the checksums differ by.
+  std::uint32_t difference = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto byte = static_cast<std::uint8_t>(serial >> 8 * i);
+    const auto changed = static_cast<std::uint8_t>(byte ^ header[kSerialAt + i]);
+    difference = checksum_behind(difference, changed);
+    header[kSerialAt + i] = byte;
+  }
+  for (std::size_t i = kSerialAt + 4; i < page_bytes(header, 0); ++i) {
+    difference = checksum_behind(difference, 0);
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    header[kChecksumAt + i] ^= static_cast<std::uint8_t>(difference >> 8 * i);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "cli/byte_reader.h"
 
@@ -18,5 +19,10 @@ struct OggOutline {
 
 // Of a regular file, whose first page begins at `begin`. `reader` is left somewhere else.
 OggOutline ogg_outline(ByteReader& reader, std::int64_t begin);
+
+// Whether `bytes` are a page's header, without the page's body.
+bool is_ogg_header(std::span<const std::uint8_t> bytes);
+// Gives the page whose header this is another serial number, and the checksum that it then has.
+void set_ogg_serial(std::span<std::uint8_t> header, std::uint32_t serial);
 
 }  // namespace mimi::cli

@@ -475,6 +475,8 @@ class Writing(CliTest):
     def test_ogg(self):
         self.mimi("decode", "a.mimi", "-o", "a.ogg")
         self.assertEqual(self.get("a.ogg")[:4], b"OggS")
+        self.mimi("decode", "a.mimi", "-o", "same.ogg")
+        self.assertEqual(self.get("same.ogg"), self.get("a.ogg"))
         self.mimi("encode", "a.ogg", "-o", "again.mimi")
         info = self.info("again.mimi")[0]
         self.assertEqual((info["source_samples"], info["source_rate"]), (FLAC_SAMPLES, RATE))
