@@ -97,6 +97,7 @@ class SndfileSink : public AudioSink {
         channels_(static_cast<std::size_t>(channels)),
         is_flac_((format & SF_FORMAT_TYPEMASK) == SF_FORMAT_FLAC),
         is_ogg_((format & SF_FORMAT_TYPEMASK) == SF_FORMAT_OGG) {
+    check_limits(rate_hz, channels);
     if (!file_.is_regular()) temporary_ = open_temporary_file();
     fd_ = temporary_ ? temporary_.get() : file_.fd();
     SF_INFO info{};
@@ -136,6 +137,26 @@ class SndfileSink : public AudioSink {
   }
 
  private:
+  // Those of libFLAC and libvorbis, of which libsndfile's messages say nothing.
+  void check_limits(int rate_hz, int channels) const {
+    constexpr int kMostAnyFlacHz = 65535;
+    constexpr int kMostFlacChannels = 8;
+    const int most_hz = is_flac_ ? 655350 : 200000;
+    const std::string form = is_flac_ ? "FLAC" : "Ogg Vorbis";
+    if (is_flac_ && channels > kMostFlacChannels) {
+      throw Error(file_.name() + ": FLAC holds at most " + std::to_string(kMostFlacChannels) +
+                  " channels, not " + std::to_string(channels));
+    }
+    if (rate_hz > most_hz) {
+      throw Error(file_.name() + ": " + form + " is of at most " + std::to_string(most_hz) +
+                  " Hz, not " + std::to_string(rate_hz));
+    }
+    if (is_flac_ && rate_hz > kMostAnyFlacHz && rate_hz % 10 != 0) {
+      throw Error(file_.name() + ": FLAC of more than " + std::to_string(kMostAnyFlacHz) +
+                  " Hz is of whole tens of them, not " + std::to_string(rate_hz));
+    }
+  }
+
   static int integer_bits(int format) {
     const int subtype = format & SF_FORMAT_SUBMASK;
     return subtype == SF_FORMAT_PCM_16 ? 16 : subtype == SF_FORMAT_PCM_24 ? 24 : 0;

@@ -481,6 +481,20 @@ class Writing(CliTest):
         info = self.info("again.mimi")[0]
         self.assertEqual((info["source_samples"], info["source_rate"]), (FLAC_SAMPLES, RATE))
 
+    def test_limits_of_formats(self):
+        for rate, name, err in ((200001, "a.ogg", "Ogg Vorbis is of at most 200000 Hz, not 200001"),
+                                (655351, "a.flac", "FLAC is of at most 655350 Hz, not 655351"),
+                                (65541, "a.flac", "FLAC of more than 65535 Hz is of whole tens of them, "
+                                 "not 65541")):
+            self.fails("decode", "a.mimi", "--rate", str(rate), "-o", name, err=f"{name}: {err}")
+        for rate, name in ((200000, "a.ogg"), (655350, "a.flac"), (65540, "b.flac"), (65535, "c.flac")):
+            self.mimi("decode", "a.mimi", "--resampler", "fast", "--to", "0.2", "--rate", str(rate),
+                      "-o", name)
+        self.put("9.wav", wav(np.zeros((100, 9))))
+        self.mimi("encode", "9.wav", "-l", "1", "--channels", "keep")
+        self.fails("decode", "9.mimi", "-o", "9.flac",
+                   err="9.flac: FLAC holds at most 8 channels, not 9")
+
     def test_clipping_is_counted_and_does_not_wrap(self):
         model = ["--model", os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")]  # a loud one
         self.mimi("encode", FLAC, "-o", "loud.mimi", *model)
