@@ -14,6 +14,7 @@ from cli_support import (FLAC, FLAC_SAMPLES, FORMATS, FRAME, MIMI, RATE, CliTest
 SIZE_UNKNOWN = (0, 0xFFFFFFFF)
 SOX_SIZE, OPUSDEC_SIZE, ARECORD_SIZE = 0x7FFFF000, 0x7FFFFFFF, 0x80000000  # of what has no end yet
 VORBIS, OPUS, FLAC_16 = 0x200060, 0x200064, 0x170002  # libsndfile's numbers of formats
+AU_LITTLE_ENDIAN = 0x10030002
 WAV_ULAW, AIFF, AU, SVX, NIST, W64, CAF = (0x010010, 0x020002, 0x030002, 0x060002, 0x070002,
                                            0x0B0002, 0x180002)
 
@@ -370,7 +371,7 @@ class Whole(CliTest):
 
     def test_cut_short(self):
         """Of formats of which libsndfile reads what is left."""
-        for form in (AIFF, AU, SVX, NIST, W64):
+        for form in (AIFF, AU, AU_LITTLE_ENDIAN, SVX, NIST, W64):
             by_libsndfile(self.path("a"), form, noise(24000))
             data = self.get("a")
             self.assertEqual(self.length(data), 24000)
@@ -389,6 +390,20 @@ class Whole(CliTest):
             for size in (100, len(data) // 2):
                 self.refused(data[:-size], r"cut short: \d+ of its 44100 samples are there")
             self.refused(data[:3000] + bytes(3000) + data[6000:], "cannot read on after .+")
+
+    def test_sizes_of_what_went_into_a_pipe(self):
+        def field(data, at, value):
+            return data[:at] + struct.pack(">I", value) + data[at + 4:]
+        files = {}
+        for form in (AIFF, AU, AU_LITTLE_ENDIAN, NIST):
+            by_libsndfile(self.path("a"), form, noise(24000))
+            files[form] = self.get("a")
+        sox, frames, sound = files[AIFF], files[AIFF].index(b"COMM") + 10, files[AIFF].index(b"SSND") + 4
+        for at, value in ((4, 0x7F00002E), (frames, 0x3F800000), (sound, 0x7F000008)):
+            sox = field(sox, at, value)
+        for data in (sox, field(files[AU], 8, 0xFFFFFFFF), field(files[AU_LITTLE_ENDIAN], 8, 0xFFFFFFFF),
+                     files[NIST].replace(b"sample_count", b"sample_COUNT")):
+            self.assertEqual(self.length(data), 24000)
 
     def test_never_finished(self):
         """The header as it is before the sound is written."""
