@@ -166,14 +166,14 @@ class Reading(CliTest):
         self.put("in", data)
         self.mimi("encode", "in", "-o", "file.mimi")
         self.assertEqual(self.codes("file.mimi"), self.expected)
-        self.fails("encode", "-", "-o", "out", stdin=data, err=r"standard input: WAV header: no 'fmt ' "
-                   r"chunk in the first 1 MiB \(byte 20\)")
+        self.fails("encode", "-", "-o", "out", stdin=data, err=r"standard input: WAV header: "
+                   r"no 'fmt ' chunk in the first 1 MiB \(byte 20\)")
 
     def test_wav_of_strange_sample_sizes(self):
         def with_block(data, block_bytes, bits):
             return data[:32] + struct.pack("<HH", block_bytes, bits) + data[36:]
         self.same(with_block(wav(self.sound), 0, 16))
-        for encoding, block_bytes, bits in (("s16", 4, 16), ("s32", 4, 24)):  # may be several things
+        for encoding, block_bytes, bits in (("s16", 4, 16), ("s32", 4, 24)):  # may be one of several
             self.wrong(with_block(wav(self.sound, encoding=encoding), block_bytes, bits),
                        rf"WAV header: {block_bytes} bytes for 1 samples of {bits} bits \(byte 36\)")
 
@@ -353,7 +353,8 @@ class Whole(CliTest):
 
     def test_tags_before_the_sound(self):
         with open(FLAC, "rb") as file:
-            files = {"flac": file.read(), "wav": wav(noise(24001)), "mp3": mp3(noise(44100), 44100, 64)}
+            files = {"flac": file.read(), "wav": wav(noise(24001)),
+                     "mp3": mp3(noise(44100), 44100, 64)}
         for form in (WAV_ULAW, AIFF, AU, W64, CAF, VORBIS, OPUS):
             by_libsndfile(self.path("a"), form, noise(24001))
             files[form] = self.get("a")
@@ -376,15 +377,15 @@ class Whole(CliTest):
             data = self.get("a")
             self.assertEqual(self.length(data), 24000)
             for size in (20, 20000):
-                self.refused(data[:-size], r"cut short: by its header, \d+ bytes or more are missing "
-                             rf"\(byte {len(data) - size}\)")
+                self.refused(data[:-size], r"cut short: by its header, \d+ bytes or more are "
+                             rf"missing \(byte {len(data) - size}\)")
         for form in (VORBIS, OPUS):
             by_libsndfile(self.path("a"), form, noise(48000))
             data = self.get("a")
             last = data.rindex(b"OggS")
             for size in (len(data) - 1, last, last - 1):
-                self.refused(data[:size], r"(cut short: its last page is not the end of a stream \(.+\)|"
-                             "not a sound file .+ malformed)")
+                self.refused(data[:size], r"(cut short: its last page is not the end of a stream "
+                             r"\(.+\)|not a sound file .+ malformed)")
         for bits in (64, None):
             data = mp3(noise(44100), 44100, bits)
             for size in (100, len(data) // 2):
@@ -398,10 +399,11 @@ class Whole(CliTest):
         for form in (AIFF, AU, AU_LITTLE_ENDIAN, NIST):
             by_libsndfile(self.path("a"), form, noise(24000))
             files[form] = self.get("a")
-        sox, frames, sound = files[AIFF], files[AIFF].index(b"COMM") + 10, files[AIFF].index(b"SSND") + 4
-        for at, value in ((4, 0x7F00002E), (frames, 0x3F800000), (sound, 0x7F000008)):
+        sox = files[AIFF]
+        for at, value in ((4, 0x7F00002E), (sox.index(b"COMM") + 10, 0x3F800000),
+                          (sox.index(b"SSND") + 4, 0x7F000008)):
             sox = field(sox, at, value)
-        for data in (sox, field(files[AU], 8, 0xFFFFFFFF), field(files[AU_LITTLE_ENDIAN], 8, 0xFFFFFFFF),
+        for data in (sox, *(field(files[au], 8, 0xFFFFFFFF) for au in (AU, AU_LITTLE_ENDIAN)),
                      files[NIST].replace(b"sample_count", b"sample_COUNT")):
             self.assertEqual(self.length(data), 24000)
 
@@ -411,8 +413,9 @@ class Whole(CliTest):
             by_libsndfile(self.path("empty"), form, [])
             by_libsndfile(self.path("a"), form, noise(24000))
             self.assertEqual(self.length(self.get("empty")), 0)
-            self.refused(self.get("empty")[:begin] + self.get("a")[begin:], "its header tells of no "
-                         rf"samples, though 48000 bytes follow \(byte {begin}\): it was never finished")
+            self.refused(self.get("empty")[:begin] + self.get("a")[begin:],
+                         "its header tells of no samples, though 48000 bytes follow "
+                         rf"\(byte {begin}\): it was never finished")
 
     def test_compressed_wav_of_a_stream(self):
         by_libsndfile(self.path("a"), WAV_ULAW, noise(24000))
@@ -420,10 +423,11 @@ class Whole(CliTest):
         at = data.index(b"data") + 4
 
         def with_sizes(riff, size):
-            return data[:4] + struct.pack("<I", riff) + data[8:at] + struct.pack("<I", size) + data[at + 4:]
+            return (data[:4] + struct.pack("<I", riff) + data[8:at] + struct.pack("<I", size) +
+                    data[at + 4:])
         for riff, size in ((SOX_SIZE + 50, SOX_SIZE), (0xFFFFFFFF, 0xFFFFFFFF), (8, 0)):
             self.assertEqual(self.length(with_sizes(riff, size)), 24000)
-        self.refused(with_sizes(50, 0), r"its header tells of no samples, though 24000 bytes follow .+")
+        self.refused(with_sizes(50, 0), "its header tells of no samples, though 24000 bytes .+")
 
     def test_flac_that_tells_too_few_samples(self):
         with open(FLAC, "rb") as file:
@@ -498,10 +502,11 @@ class Writing(CliTest):
     def test_limits_of_formats(self):
         for rate, name, err in ((200001, "a.ogg", "Ogg Vorbis is of at most 200000 Hz, not 200001"),
                                 (655351, "a.flac", "FLAC is of at most 655350 Hz, not 655351"),
-                                (65541, "a.flac", "FLAC of more than 65535 Hz is of whole tens of them, "
-                                 "not 65541")):
+                                (65541, "a.flac", "FLAC of more than 65535 Hz is of whole tens of "
+                                 "them, not 65541")):
             self.fails("decode", "a.mimi", "--rate", str(rate), "-o", name, err=f"{name}: {err}")
-        for rate, name in ((200000, "a.ogg"), (655350, "a.flac"), (65540, "b.flac"), (65535, "c.flac")):
+        for rate, name in ((200000, "a.ogg"), (655350, "a.flac"), (65540, "b.flac"),
+                           (65535, "c.flac")):
             self.mimi("decode", "a.mimi", "--resampler", "fast", "--to", "0.2", "--rate", str(rate),
                       "-o", name)
         self.put("9.wav", wav(np.zeros((100, 9))))
