@@ -109,6 +109,8 @@ class Reading(CliTest):
         whole = wav(self.sound, riff_size=0xFFFFFFFF, data_size=0xFFFFFFFF)
         sizes = struct.pack("<QQQI", len(whole) + 28, 2 * len(self.sound), len(self.sound), 0)
         self.same(b"RF64" + whole[4:12] + chunk(b"ds64", sizes) + whole[12:] + b"no sound any more")
+        unfinished = struct.pack("<qQQI", -8, 0, 0, 0)
+        self.same(b"RF64" + whole[4:12] + chunk(b"ds64", unfinished) + whole[12:])
         self.wrong(b"RF64" + whole[4:12] + chunk(b"ds64", sizes[:12]) + whole[12:],
                    r"WAV header: ends within the 'ds64' chunk \(byte 20\)")
 
