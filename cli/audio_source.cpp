@@ -462,6 +462,10 @@ std::size_t AudioSource::read(std::span<float> interleaved) {
 
 void AudioSource::skip(std::int64_t count) {
   if (count == 0) return;
+  if (frames_ && count > *frames_ - frames_read_) {
+    throw Error(name_ + ": ends after " + std::to_string(*frames_) + " samples, before sample " +
+                std::to_string(frames_read_ + count));
+  }
   skip_frames(count);
   frames_read_ += count;
 }

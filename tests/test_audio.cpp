@@ -196,6 +196,22 @@ TEST_CASE("a part may end a little after the end of a file whose length is a gue
   CHECK(source->read(read) == 0);
 }
 
+TEST_CASE("no sound is passed over that is not there") {
+  const TempDir folder;
+  for (const int format : {SF_FORMAT_WAV | SF_FORMAT_PCM_16, SF_FORMAT_FLAC | SF_FORMAT_PCM_16}) {
+    const std::string path = folder / "a";
+    write_sound(path, format);
+    const std::int64_t frames = open_audio_source(path, {})->frames().value();
+    const auto source = open_audio_source(path, {});
+    source->skip(frames);
+    CHECK_THROWS_AS(source->skip(1), mimi::Error);
+    CHECK_THROWS_AS(open_audio_source(path, {})->skip(frames + 1), mimi::Error);
+    const auto part = open_audio_source(path, {});
+    part->end_after(100);
+    CHECK_THROWS_AS(part->skip(101), mimi::Error);
+  }
+}
+
 TEST_CASE("colours and numbers of values beyond all bounds") {
   CHECK(packed(viridis(std::numeric_limits<double>::quiet_NaN())) == packed(viridis(0)));
   CHECK(packed(viridis(-std::numeric_limits<double>::infinity())) == packed(viridis(0)));

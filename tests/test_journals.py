@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What lies in .work that this dataset's own work has not left there: journals and finished shards of
 other settings, and what a stranger made."""
+import json
 import os
 import shutil
 import struct
@@ -22,6 +23,16 @@ LEVELS = 6    # of the test model, whose codebooks have 64 entries
 def record(content):
     size = struct.pack("<I", len(content))
     return b"MimJ" + size + struct.pack("<I", crc32c(size + content)) + content
+
+
+def records(journal):
+    """The records of a journal, the first of which is its owner."""
+    found, place = [], 0
+    while place < len(journal):
+        end = place + 12 + struct.unpack_from("<I", journal, place + 4)[0]
+        found.append(journal[place:end])
+        place = end
+    return found
 
 
 def piece(row=0, index=0, samples=SOUND, source_samples=SOUND, rate=24000, frames=3, code=0, codes=None,
@@ -106,6 +117,46 @@ class Strangers(DatasetTest):
                 self.begin()
                 self.put(JOURNAL, journal if told == "no owner" else self.own + journal)
                 self.check_ends_well(told)
+
+    def begin_long(self, name, part):
+        """A dataset of one long recording, or a part of it, all of whose pieces are in the journal."""
+        rows = [{"path": name, **part}, {"path": "b.wav"}]
+        self.put("in.jsonl", "\n".join(map(json.dumps, rows)).encode())
+        args = ["in.jsonl", "--as", "npy", "--threads", "1", "--out"]
+        self.tokenize(*args, "whole")
+        os.rename(self.path("b.wav"), self.path("c.wav"))
+        self.put("b.wav", b"junk")
+        self.tokenize(*args, "begun", "--strict", code=1, err="mimi: b.wav: .*\n")
+        os.rename(self.path("c.wav"), self.path("b.wav"))
+
+    def check_goes_on(self, journal):
+        """Whatever is in it, and however many workers there are."""
+        for threads in ("1", "2"):
+            shutil.rmtree(self.path("out"), ignore_errors=True)
+            shutil.copytree(self.path("begun"), self.path("out"))
+            self.put(JOURNAL, journal)
+            self.tokenize("in.jsonl", "--as", "npy", "--threads", threads, "--out", "out", timeout=60)
+            self.assertEqual(tree(self.path("out")), tree(self.path("whole")))
+
+    def test_any_pieces_of_a_long_recording(self):
+        """As kills leave them where several workers share it; and all, none of which is the last."""
+        self.put("long.wav", wav(noise(24000 * 75)))
+        self.mimi("--model", MODEL, "encode", "-q", "long.wav", "-o", "long.mimi")
+        self.mimi("--model", MODEL, "decode", "-q", "long.mimi", "-o", "long.flac")
+        for name, part in (("long.wav", {}), ("long.flac", {}), ("long.wav", {"end": 72}),
+                           ("long.flac", {"start": 20}), ("long.wav", {"start": 20, "end": 70})):
+            for folder in ("whole", "begun"):
+                shutil.rmtree(self.path(folder), ignore_errors=True)
+            self.begin_long(name, part)
+            owner, *pieces = records(self.get(JOURNAL.replace("out", "begun")))
+            last = len(pieces) - 1
+            self.assertGreater(last, 3)
+            for kept in ([last], [0, last], [1, last - 1], range(last // 2, last + 1), range(last)):
+                with self.subTest(name=name, part=part, kept=kept):
+                    self.check_goes_on(owner + b"".join(pieces[index] for index in kept))
+            with self.subTest(name=name, part=part, kept="all, none of which is the last"):
+                self.check_goes_on(owner + b"".join(
+                    record(piece[12:61] + b"\0" + piece[62:]) for piece in pieces))
 
     def test_what_is_whole_before_it_is_kept(self):
         self.begin()

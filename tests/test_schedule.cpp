@@ -33,20 +33,37 @@ Piece piece(std::uint32_t index, const Sha256Digest& source) {
   return piece;
 }
 
-TEST_CASE("a helper that comes late leaves a row that is settled as it is") {
-  const TempDir folder;
-  write_file(folder / "a.wav", "sound");
-  const cli::Plan plan({.inputs = {folder / "a.wav"}});
+cli::DatasetSettings settings_of_one_row() {
   cli::DatasetSettings settings = {.shard_size = 1, .rows = 1, .fingerprint = "00000000"};
   settings.frame_samples = settings.levels = 1;
   settings.codebook_size = 64;
-  const cli::Workspace workspace(folder / "out");
-  std::filesystem::create_directories(workspace.work());
-  const Sha256Digest source = {1}, another = {2};
-  // The last piece is there from a call that was killed.
-  cli::Shard(workspace, settings, 0).append(piece(kPieces - 1, source));
+  return settings;
+}
 
-  Schedule schedule(plan, workspace, settings, {});
+// A row of which these pieces are there from a call that was killed.
+struct OneRow {
+  OneRow(const Sha256Digest& source, const std::vector<std::uint32_t>& there) {
+    std::filesystem::create_directories(workspace.work());
+    cli::Shard shard(workspace, settings, 0);
+    for (const std::uint32_t index : there) shard.append(piece(index, source));
+  }
+
+  std::string file() const {
+    write_file(folder / "a.wav", "sound");
+    return folder / "a.wav";
+  }
+
+  TempDir folder;
+  cli::DatasetSettings settings = settings_of_one_row();
+  cli::Plan plan{{.inputs = {file()}}};
+  cli::Workspace workspace{folder / "out"};
+};
+
+TEST_CASE("a helper that comes late leaves a row that is settled as it is") {
+  const Sha256Digest source = {1}, another = {2};
+  const OneRow row(source, {kPieces - 1});
+
+  Schedule schedule(row.plan, row.workspace, row.settings, {});
   const std::optional<Task> first = schedule.next();
   REQUIRE(first);
   CHECK(schedule.begin(*first, source, kPieces) == 0);
@@ -65,6 +82,63 @@ TEST_CASE("a helper that comes late leaves a row that is settled as it is") {
   REQUIRE(shard);
   CHECK(shard->rows()[0].end);
   CHECK(shard->rows()[0].frames() == kPieces);
+}
+
+// Does all of a task that is to be done.
+std::vector<std::uint32_t> work_on(Schedule& schedule, const Task& task,
+                                   const Sha256Digest& source) {
+  std::vector<std::uint32_t> done;
+  for (std::uint32_t index = schedule.begin(task, source, kPieces); schedule.go_on(task, index);
+       ++index) {
+    schedule.add(task, piece(index, source));
+    done.push_back(index);
+    if (index + 1 == kPieces) break;
+  }
+  schedule.end(task);
+  return done;
+}
+
+TEST_CASE("a worker takes over what is not there from a call that was killed") {
+  const Sha256Digest source = {1};
+  const OneRow row(source, {kPieces - 1});
+  Schedule schedule(row.plan, row.workspace, row.settings, {});
+  const std::optional<Task> first = schedule.next();
+  REQUIRE(first);
+  REQUIRE(schedule.begin(*first, source, kPieces) == 0);
+  REQUIRE(schedule.go_on(*first, 0));
+  const std::optional<Task> helper = schedule.next();
+  REQUIRE(helper);
+  CHECK(work_on(schedule, *helper, source) == std::vector<std::uint32_t>{2});
+}
+
+TEST_CASE("a row whose pieces are there but for its end is done again") {
+  const Sha256Digest source = {1};
+  const OneRow row({}, {});
+  {
+    cli::Shard shard(row.workspace, row.settings, 0);
+    for (std::uint32_t index = 0; index < kPieces; ++index) {
+      Piece without_end = piece(index, source);
+      without_end.end.reset();
+      shard.append(without_end);
+    }
+  }
+  Schedule schedule(row.plan, row.workspace, row.settings, {});
+  const std::optional<Task> task = schedule.next();
+  REQUIRE(task);
+  CHECK(work_on(schedule, *task, source) == std::vector<std::uint32_t>{0, 1, 2, 3});
+  CHECK_FALSE(schedule.next());
+  CHECK(schedule.counts().failed == 0);
+}
+
+TEST_CASE("a row of which nothing comes fails instead of being tried for ever") {
+  const OneRow row({}, {});
+  Schedule schedule(row.plan, row.workspace, row.settings, {});
+  int tries = 0;
+  while (const std::optional<Task> task = schedule.next()) {
+    schedule.end(*task);
+    REQUIRE(++tries < 10);
+  }
+  CHECK(schedule.counts().failed == 1);
 }
 
 TEST_CASE("no more shards are loaded than the committing of them keeps up with") {

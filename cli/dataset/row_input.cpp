@@ -56,6 +56,7 @@ void RowInput::select_range(AudioSource& source, const Row& row) {
                                 seconds_text(static_cast<double>(*all) / rate));
   }
   source.skip(first);
+  first_frame_ = first;
   if (!row.end_s) return;
   const std::int64_t last =
       std::max(first + 1, static_cast<std::int64_t>(std::llround(*row.end_s * rate)));
@@ -77,7 +78,8 @@ bool RowInput::read(std::vector<float>& samples) {
 
 std::optional<std::int64_t> RowInput::shareable_samples() const {
   if (!input_->skips_quickly()) return std::nullopt;
-  return input_->source_frames();
+  const std::optional<std::int64_t> all = input_->source_frames();
+  return all ? std::optional(*all - first_frame_) : std::nullopt;
 }
 
 }  // namespace mimi::cli

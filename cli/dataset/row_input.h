@@ -32,6 +32,7 @@ class RowInput {
 
   std::string name_;
   std::unique_ptr<AudioInput> input_;
+  std::int64_t first_frame_ = 0;   // of the source, that the row begins with
   std::int64_t least_frames_ = 0;  // of the source, that the row's end promises
 };
 

@@ -68,40 +68,41 @@ void RowReader::read_row(const std::shared_ptr<const Task>& task) {
     throw Error("changed since it was listed");
   }
   RowInput input(row, options_.source, options_.rate_hz);
-  const std::int64_t piece_samples = options_.piece_frames * options_.frame_samples;
   std::optional<std::uint32_t> pieces;
   if (const auto samples = input.shareable_samples()) {
-    pieces = static_cast<std::uint32_t>((*samples + piece_samples - 1) / piece_samples);
+    pieces = static_cast<std::uint32_t>((*samples + piece_samples() - 1) / piece_samples());
   }
   const Sha256Digest source = hashes_.of(row, stamp);
-  const std::uint32_t piece = schedule_.begin(*task, source, pieces);
+  std::uint32_t piece = schedule_.begin(*task, source, pieces);
+  std::optional<PieceEnd> last;
+  if (schedule_.go_on(*task, piece)) {
+    begin_stream(task, source, piece, input);
+    do {
+      PieceEnd end = read_piece(input, ++piece * piece_samples());
+      if (end.end) {
+        last = end;
+        break;
+      }
+      give(end);
+    } while (schedule_.go_on(*task, piece));
+  }
+  if (stamp_of(row) != stamp) throw Error("changed while it was read");
+  if (last) give(*last);
+}
+
+void RowReader::begin_stream(const std::shared_ptr<const Task>& task, const Sha256Digest& source,
+                             std::uint32_t piece, RowInput& input) {
   const std::int64_t wanted = piece * options_.piece_frames;
   const std::int64_t early = std::min(wanted, options_.receptive_frames);
   give(StreamBegin{task, source, piece, wanted - early, early});
   samples_read_ = (wanted - early) * options_.frame_samples;
   if (samples_read_ > 0) input.skip(samples_read_);
   pending_.clear();
-  for (std::uint32_t next = piece; schedule_.go_on(*task, next); ++next) {
-    const float peak = read_piece(input, (next + 1) * piece_samples);
-    // Whether it was the last is known only by what follows.
-    if (fill(input, 1)) {
-      give(PieceEnd{.peak = peak});
-      continue;
-    }
-    if (samples_read_ == 0) throw Error("has no samples");
-    if (stamp_of(row) != stamp) throw Error("changed while it was read");
-    give(PieceEnd{peak, RecordingEnd{static_cast<std::uint64_t>(samples_read_),
-                                     static_cast<std::uint64_t>(input.source_samples_read()),
-                                     static_cast<std::uint32_t>(input.source_rate_hz())}});
-    return;
-  }
-  if (stamp_of(row) != stamp) throw Error("changed while it was read");
 }
 
-// Gives what comes up to sample `end` of the recording, or up to its end. Returns the largest
-// magnitude.
-float RowReader::read_piece(RowInput& input, std::int64_t end) {
-  float peak = 0;
+// Gives what comes up to sample `end` of the recording, or up to its end, but for what it returns.
+PieceEnd RowReader::read_piece(RowInput& input, std::int64_t end) {
+  PieceEnd piece;
   while (samples_read_ < end) {
     const std::int64_t most = std::min(kGivenFrames * options_.frame_samples, end - samples_read_);
     fill(input, static_cast<std::size_t>(most));
@@ -111,10 +112,16 @@ float RowReader::read_piece(RowInput& input, std::int64_t end) {
     given.samples.assign(pending_.begin(), pending_.begin() + count);
     pending_.erase(pending_.begin(), pending_.begin() + count);
     samples_read_ += count;
-    for (const float sample : given.samples) peak = std::max(peak, std::abs(sample));
+    for (const float sample : given.samples) piece.peak = std::max(piece.peak, std::abs(sample));
     give(std::move(given));
   }
-  return peak;
+  // Whether it was the last is known only by what follows.
+  if (fill(input, 1)) return piece;
+  if (samples_read_ == 0) throw Error("has no samples");
+  piece.end = {static_cast<std::uint64_t>(samples_read_),
+               static_cast<std::uint64_t>(input.source_samples_read()),
+               static_cast<std::uint32_t>(input.source_rate_hz())};
+  return piece;
 }
 
 // Reads until so many samples are pending. False at the end of the input, with fewer.

@@ -62,9 +62,12 @@ class RowReader {
  private:
   bool read_task(const std::shared_ptr<const Task>& task);
   void read_row(const std::shared_ptr<const Task>& task);
-  float read_piece(RowInput& input, std::int64_t end);
+  void begin_stream(const std::shared_ptr<const Task>& task, const Sha256Digest& source,
+                    std::uint32_t piece, RowInput& input);
+  PieceEnd read_piece(RowInput& input, std::int64_t end);
   bool fill(RowInput& input, std::size_t samples);
   void give(StreamItem item);
+  std::int64_t piece_samples() const { return options_.piece_frames * options_.frame_samples; }
 
   Schedule& schedule_;
   SourceHashes& hashes_;

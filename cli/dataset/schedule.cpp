@@ -115,25 +115,41 @@ std::optional<Task> Schedule::take_waiting() {
   return activate(waiting, {});
 }
 
-// The second half of what is left of the recording with the most left.
+// The second half of what is missing of the recording with the most missing.
 std::optional<Task> Schedule::take_over() {
   const Task* longest = nullptr;
-  std::uint32_t most_left = 1;  // of less there is nothing to share
+  std::uint32_t most_missing = 1;  // of less there is nothing to share
   for (const Task& task : active_) {
-    const PieceRange& range = *task.range;
-    const std::uint32_t end = std::min(range.end, range.total);
-    if (range.is_closed || range.is_void || end <= range.next) continue;
-    if (end - range.next <= most_left) continue;
-    most_left = end - range.next;
+    const std::uint32_t missing = missing_pieces(task);
+    if (missing <= most_missing) continue;
+    most_missing = missing;
     longest = &task;
   }
   if (longest == nullptr) return std::nullopt;
   PieceRange& range = *longest->range;
-  const std::uint32_t middle = std::min(range.end, range.total) - most_left / 2;
+  const RowState& row = longest->shard->rows()[longest->index];
+  std::uint32_t middle = row.first_missing(range.next);
+  for (std::uint32_t kept = most_missing - most_missing / 2; kept > 0; --kept) {
+    middle = row.first_missing(middle + 1);
+  }
   const PieceRange taken = {
       .first = middle, .next = middle, .end = range.end, .total = range.total};
   range.end = middle;
   return activate({longest->shard, longest->index}, taken);
+}
+
+// That its worker is to begin, and another may.
+std::uint32_t Schedule::missing_pieces(const Task& task) {
+  const PieceRange& range = *task.range;
+  if (range.is_closed || range.is_void) return 0;
+  const RowState& row = task.shard->rows()[task.index];
+  const std::uint32_t end = std::min(range.end, range.total);
+  std::uint32_t missing = 0;
+  for (std::uint32_t piece = row.first_missing(range.next); piece < end;
+       piece = row.first_missing(piece + 1)) {
+    ++missing;
+  }
+  return missing;
 }
 
 Task Schedule::activate(const Waiting& waiting, const PieceRange& range) {
@@ -152,9 +168,18 @@ std::uint32_t Schedule::begin(const Task& task, const Sha256Digest& source,
   if (row.is_settled || range.is_void) return range.first;
   if (row.in_one_go) return 0;
   if (row.source != source) row.forget_pieces(0);
+  const bool is_whole = range.first == 0 && range.end == UINT32_MAX;
   range.first = row.first_missing(range.first);
-  range.next = range.first;
   range.total = total_pieces.value_or(0);
+  if (total_pieces && range.first >= *total_pieces) {
+    if (is_whole) {  // and yet none of the pieces that are there is the last
+      do_in_one_go(row);
+      range.first = range.total = 0;
+    } else {
+      range.end = range.first;
+    }
+  }
+  range.next = range.first;
   changed_.notify_all();
   return range.first;
 }
@@ -189,6 +214,10 @@ void Schedule::fail(const Task& task, const std::string& error) {
     leave_to_one(task);
     return;
   }
+  settle_failed(task, error);
+}
+
+void Schedule::settle_failed(const Task& task, const std::string& error) {
   if (options_.strict) throw NamedError(task.row.name(), error);
   void_others(task);
   task.shard->fail(task.index, error);
@@ -228,10 +257,25 @@ void Schedule::end(const Task& task) {
   const bool is_shared = std::any_of(active_.begin(), active_.end(), [&](const Task& other) {
     return other.shard == task.shard && other.index == task.index;
   });
-  if (!is_shared && !is_stopped_ && !task.shard->rows()[task.index].is_settled) {
-    batches_.push_front({{task.shard, task.index}});
-  }
+  if (!is_shared && !is_stopped_ && !task.shard->rows()[task.index].is_settled) try_again(task);
   changed_.notify_all();
+}
+
+// Not for ever: what has brought the row no further is done in one go, and that only once.
+void Schedule::try_again(const Task& task) {
+  RowState& row = task.shard->rows()[task.index];
+  const PieceRange& range = *task.range;
+  if (row.in_one_go && !range.is_void) {
+    settle_failed(task, "cannot be read to its end, for a cause that is not known");
+    return;
+  }
+  if (row.first_missing(range.first) == range.first) do_in_one_go(row);
+  batches_.push_front({{task.shard, task.index}});
+}
+
+void Schedule::do_in_one_go(RowState& row) {
+  row.in_one_go = true;
+  row.forget_pieces(0);
 }
 
 void Schedule::count_settled(const Task& task) {

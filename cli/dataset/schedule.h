@@ -77,7 +77,8 @@ class Schedule {
   bool go_on(const Task& task, std::uint32_t piece);
   void add(const Task& task, Piece piece);
   void fail(const Task& task, const std::string& error);
-  // All of the task has been added.
+  // All of the task has been added. What is left of the row waits for another; a row that does not
+  // come to its end though one worker has read all of it fails.
   void end(const Task& task);
 
   // Waits for a shard whose rows are all settled, at most for `wait`. None: not yet, or
@@ -103,9 +104,13 @@ class Schedule {
   void wait_for_work(const std::shared_ptr<Shard>& shard, std::vector<Waiting>& batch) const;
   std::optional<Task> take_waiting();
   std::optional<Task> take_over();
+  static std::uint32_t missing_pieces(const Task& task);
   Task activate(const Waiting& waiting, const PieceRange& range);
   void void_others(const Task& task);
   void leave_to_one(const Task& task);
+  static void do_in_one_go(RowState& row);
+  void settle_failed(const Task& task, const std::string& error);
+  void try_again(const Task& task);
   void count_settled(const Task& task);
 
   const Plan& plan_;
