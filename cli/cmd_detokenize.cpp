@@ -192,6 +192,7 @@ class Detokenizing {
   void make_shard(std::uint64_t shard, std::vector<Recording> recordings) {
     const std::string lock_name = sound_.journal(shard);
     const UniqueFd lock = lock_new_file(lock_name);
+    sound_.check_unfinished();
     const Sources sources = open_sources(recordings);
     std::vector<Recording*> order;
     for (Recording& recording : recordings) order.push_back(&recording);

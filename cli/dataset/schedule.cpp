@@ -73,6 +73,7 @@ void Schedule::load(Lock& lock) {
       skipped += settings_.rows_of(number);
       continue;
     }
+    workspace_.check_unfinished();
     shards.push_back(std::move(shard));
     rows += settings_.rows_of(number);
     skipped += settings_.rows_of(number) - shards.back()->unsettled();

@@ -49,23 +49,44 @@ std::optional<DatasetFile> Workspace::find() const {
   return read_dataset_file(dataset_file());
 }
 
-DatasetFile Workspace::open(const DatasetSettings& settings) const {
-  bool begun = exists(dataset_file());
-  if (!begun && type_of(out_) == fs::file_type::directory && holds_other_things(out_)) {
-    begun = exists(dataset_file());  // another task's: it puts this file there before any other
-    if (!begun) throw NamedError(out_, "holds other things and no dataset");
-  }
+std::optional<DatasetFile> Workspace::find_same(const DatasetSettings& asked) const {
+  const bool is_there = is_begun();
   check_work();
-  if (!begun) {
-    make_folder(work());
+  if (!is_there) return std::nullopt;
+  DatasetFile dataset = read_dataset_file(dataset_file());
+  check_same(dataset.settings, asked, out_);
+  return dataset;
+}
+
+bool Workspace::is_begun() const {
+  if (exists(dataset_file())) return true;
+  const fs::file_type type = type_of(out_);
+  if (type == fs::file_type::not_found) return false;
+  if (type != fs::file_type::directory) throw NamedError(out_, "is not a folder");
+  if (!holds_other_things(out_)) return false;
+  // Another task's may be among them: it puts this file there before any other.
+  if (!exists(dataset_file())) throw NamedError(out_, "holds other things and no dataset");
+  return true;
+}
+
+DatasetFile Workspace::open(const DatasetSettings& settings) const {
+  std::optional<DatasetFile> dataset = find_same(settings);
+  if (dataset && dataset->counts) return *dataset;
+  make_folder(work());
+  if (!dataset) {
     DurableFile file(dataset_file(), path(".work/dataset." + random_name() + ".part"));
     file.write(bytes_of(dataset_text(settings, std::nullopt)));
     file.commit(DurableFile::IfThere::kKeep);  // of several tasks one comes first
   }
-  DatasetFile dataset = read_dataset_file(dataset_file());
-  check_same(dataset.settings, settings, out_);
-  if (!dataset.counts) make_folder(work());
-  return dataset;
+  // Once more: another may have finished the dataset before .work was made, and so made anew.
+  dataset = find_same(settings);
+  if (!dataset) throw NamedError(dataset_file(), "was removed");
+  return *dataset;
+}
+
+void Workspace::check_unfinished() const {
+  const std::optional<DatasetFile> dataset = find();
+  if (dataset && dataset->counts) throw NamedError(out_, "another task has finished it");
 }
 
 void Workspace::check_work() const {

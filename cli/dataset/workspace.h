@@ -29,6 +29,11 @@ class Workspace {
   // Opens or begins the dataset: dataset.json and .work are there afterwards, unless it is
   // finished. Throws mimi::Error when the folder holds another dataset, or other things and none.
   DatasetFile open(const DatasetSettings& settings) const;
+  // What open() would open, which throws as this does; none: it would begin the dataset.
+  std::optional<DatasetFile> find_same(const DatasetSettings& asked) const;
+  // Throws mimi::Error where the dataset is finished: to be asked by whoever has a shard's journal
+  // to itself, because .work goes with all that tells of finished shards, and may be made anew.
+  void check_unfinished() const;
   // Throws mimi::Error where .work is a link, of a stranger's dataset to somebody's files.
   void check_work() const;
   // What a dataset in the folder says of itself; none: there is none.
@@ -38,6 +43,7 @@ class Workspace {
   bool is_finished(std::uint64_t shard, const DatasetSettings& settings) const;
 
  private:
+  bool is_begun() const;
   std::string in_work(std::uint64_t shard, const std::string& suffix) const;
 
   std::string out_;
