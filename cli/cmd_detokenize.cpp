@@ -386,8 +386,7 @@ void check_rate(const DetokenizeOptions& options, const DatasetSettings& setting
 
 int dry_run(const Workspace& sound, const DatasetSettings& settings, const DatasetFile& dataset,
             const DetokenizeOptions& options) {
-  const std::optional<DatasetFile> there = sound.find();
-  if (there) check_same(there->settings, settings, sound.out());
+  const std::optional<DatasetFile> there = sound.find_same(settings);
   std::uint64_t shards = 0, finished = 0;
   for (std::uint64_t shard = 0; shard < settings.shards(); ++shard) {
     if (!options.share.has(shard)) continue;

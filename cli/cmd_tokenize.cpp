@@ -120,8 +120,7 @@ class Tokenizing {
 
 int dry_run(const Plan& plan, const Workspace& workspace, const DatasetSettings& settings,
             const TokenizeOptions& options) {
-  const std::optional<DatasetFile> dataset = workspace.find();
-  if (dataset) check_same(dataset->settings, settings, workspace.out());
+  const std::optional<DatasetFile> dataset = workspace.find_same(settings);
   std::uint64_t shards = 0, finished = 0, rows = 0;
   double seconds = 0;
   for (std::uint64_t shard = 0; shard < settings.shards(); ++shard) {

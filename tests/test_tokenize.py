@@ -35,6 +35,19 @@ class Watching(DatasetTest):
                                        r"finished; to do: 2 recordings, about 0.0 hours\n$")
         self.assertEqual(self.files(), ["in"])
 
+    def test_dry_run_refuses_what_a_call_refuses(self):
+        self.corpus(2)
+        self.tokenize("in", "--out", "tokens")
+        os.mkdir(self.path("out"))
+        self.put("out/dear", b"a stranger's")
+        self.put("file", b"")
+        for args in (("tokenize", "in"), ("detokenize", "tokens")):
+            for more in ((), ("--dry-run",)):
+                whole = ["--model", MODEL, *args, *more, "--out"]
+                self.fails(*whole, "out", err="out: holds other things and no dataset")
+                self.fails(*whole, "file", err="file: is not a folder")
+        self.assertEqual(os.listdir(self.path("out")), ["dear"])
+
 
 if __name__ == "__main__":
     unittest.main()
