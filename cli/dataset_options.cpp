@@ -41,12 +41,14 @@ ShardShare parse_share(const std::string& text) {
   const auto index = std::from_chars(text.data(), end, share.index);
   if (index.ec == std::errc() && index.ptr != end && *index.ptr == '/') {
     const auto of = std::from_chars(index.ptr + 1, end, share.of);
-    if (of.ec == std::errc() && of.ptr == end && share.index >= 1 && share.index <= share.of) {
+    if (of.ec == std::errc() && of.ptr == end && share.index >= 1 && share.index <= share.of &&
+        share.of <= kMostShards) {
       --share.index;
       return share;
     }
   }
-  throw CLI::ValidationError("'" + text + "' is not a share such as 1/8, of 1/8 to 8/8");
+  throw CLI::ValidationError("'" + text + "' is not a share such as 1/8, of 1/8 to 8/8, and of " +
+                             std::to_string(kMostShards) + " at most");
 }
 
 std::uint64_t parse_seed(const std::string& text) {

@@ -31,7 +31,6 @@ constexpr int kVersion = 1;
 constexpr std::int64_t kMostCount = std::int64_t{1} << 50;  // of anything in a dataset
 // What is done for each row or shard, though none is there, comes to an end.
 constexpr std::int64_t kMostRows = std::int64_t{1} << 40;
-constexpr std::uint64_t kMostShards = std::uint64_t{1} << 32;
 constexpr std::size_t kMostFileBytes = 1 << 20;
 constexpr int kMostHz = 1 << 24;
 

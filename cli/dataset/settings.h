@@ -27,6 +27,8 @@ struct DatasetCounts {
   double seconds = 0;
 };
 
+constexpr std::uint64_t kMostShards = std::uint64_t{1} << 32;
+
 // What must not change between the calls that make one dataset.
 struct DatasetSettings {
   std::string program;
