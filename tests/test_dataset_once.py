@@ -80,11 +80,18 @@ class ExactlyOnce(DatasetTest):
         self.fails("verify", "--resample", "1", "out", err=r"out: was made with the model .*")
         self.put("in/0/more.wav", wav(noise(3000)))
         self.fails("--model", MODEL, "tokenize", "in", "--out", "out", "--as", "wds",
-                   err=r"out: was begun with 'rows' 3, not 4; .*")
+                   err=r"out: was begun with other inputs, of 'rows' 3, not 4; give the same, .*")
         os.remove(self.path("in/0/more.wav"))
         os.rename(self.path("in/0/r2.wav"), self.path("in/0/other.wav"))
         self.fails("--model", MODEL, "tokenize", "in", "--out", "out", "--as", "wds",
-                   err=r"out: was begun with other inputs; .*")
+                   err=r"out: was begun with other inputs; give the same, or another --out")
+        os.rename(self.path("in/0/other.wav"), self.path("in/0/r2.wav"))
+        dataset = self.get("out/dataset.json")
+        self.put("out/dataset.json", dataset.replace(b'"mimi 0', b'"mimi 9'))
+        self.fails("--model", MODEL, "tokenize", "in", "--out", "out", "--as", "wds",
+                   err=r"out: was begun by another version, \"mimi 9.*\", not \"mimi 0.*\"; use that one, "
+                       r"or another --out")
+        self.put("out/dataset.json", dataset)
         self.fails("--model", MODEL, "tokenize", "in", "--out", "in",
                    err="in: is the output folder itself, which is not gone into")
         self.fails("--model", MODEL, "tokenize", "in", "--out", ".",

@@ -344,6 +344,12 @@ void Lister::add_fields(const Json& fields, Sample& sample) {
   }
 }
 
+// What the command line names may be mistyped: no row that fails is begun with it.
+void check_is_there(const std::string& input) {
+  struct stat status {};
+  if (input != "-" && stat(input.c_str(), &status) != 0) throw_system_error(input, errno);
+}
+
 }  // namespace
 
 InputCounts list_rows(const InputOptions& options, const std::function<void(Row)>& take) {
@@ -351,6 +357,7 @@ InputCounts list_rows(const InputOptions& options, const std::function<void(Row)
     throw NamedError("--root " + *options.root, "is not a folder");
   }
   Lister lister(options, take);
+  for (const std::string& input : options.inputs) check_is_there(input);
   for (const std::string& input : options.inputs) lister.add_input(input);
   if (options.list) lister.add_list(*options.list);
   return lister.counts();

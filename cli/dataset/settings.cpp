@@ -90,6 +90,15 @@ Json decisive_json(const DatasetSettings& settings) {
   return json;
 }
 
+// What a dataset was begun with, and what to do.
+std::string difference(const std::string& key, const Json& there, const Json& here) {
+  if (key == "inputs_sha256") return "with other inputs; give the same";
+  const std::string values = json_text(there) + ", not " + json_text(here);
+  if (key == "rows") return "with other inputs, of 'rows' " + values + "; give the same";
+  if (key == "program") return "by another version, " + values + "; use that one";
+  return "with '" + key + "' " + values + "; give the same options";
+}
+
 template <typename T>
 T known(const std::optional<T>& value, const char* key) {
   if (!value) throw Error(std::string("'") + key + "' is unknown");
@@ -224,11 +233,8 @@ void check_same(const DatasetSettings& found, const DatasetSettings& asked,
   const Json there = decisive_json(found), here = decisive_json(asked);
   for (const auto& [key, value] : here.items()) {
     if (there.at(key) == value) continue;
-    const std::string what =
-        key == "inputs_sha256" ? "other inputs" : "'" + key + "' " + json_text(there.at(key));
-    throw NamedError(name, "was begun with " + what +
-                               (key == "inputs_sha256" ? "" : ", not " + json_text(value)) +
-                               "; give the same options, or another --out");
+    throw NamedError(name,
+                     "was begun " + difference(key, there.at(key), value) + ", or another --out");
   }
 }
 
