@@ -132,6 +132,7 @@ class Detokenizing {
         options_(options),
         workers_(thread_count(common)),
         progress_({.verb = "detokenized",
+                   .errors = where_failures_are(sound, options.share),
                    .workers = workers_,
                    .json = options.json_progress,
                    .quiet = common.quiet}) {
@@ -148,14 +149,14 @@ class Detokenizing {
         make_shard(shard, read_shard(lines, shard));
         continue;
       }
-      if (is_wanted) skipped_ += settings_.rows_of(shard);
+      if (is_wanted) skip_finished(shard);
       std::string line;
       for (std::uint64_t i = 0; i < settings_.rows_of(shard); ++i) lines.next(line);
     }
     progress_.finish(figures());
   }
 
-  bool some_failed() const { return failed_ > 0; }
+  bool some_failed() const { return figures().some_failed(); }
 
  private:
   // A shard of the dataset, or why it cannot be read.
@@ -170,7 +171,15 @@ class Detokenizing {
             .done = done_,
             .failed = failed_,
             .skipped = skipped_,
+            .failed_before = failed_before_,
             .audio_s = static_cast<double>(samples_) / settings_.sample_rate};
+  }
+
+  void skip_finished(std::uint64_t shard) {
+    const FailedRows failed = sound_.failed_rows(shard, settings_);
+    if (options_.strict && failed.count > 0) throw Error(failed.error);
+    skipped_ += settings_.rows_of(shard);
+    failed_before_ += failed.count;
   }
 
   std::vector<Recording> read_shard(LineReader& lines, std::uint64_t shard) const {
@@ -349,7 +358,7 @@ class Detokenizing {
   const DetokenizeOptions& options_;
   int workers_;
   DatasetProgress progress_;
-  std::uint64_t rows_ = 0, skipped_ = 0;
+  std::uint64_t rows_ = 0, skipped_ = 0, failed_before_ = 0;
   std::atomic<std::uint64_t> done_ = 0, failed_ = 0;
   std::atomic<std::int64_t> samples_ = 0;
 };

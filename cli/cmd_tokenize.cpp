@@ -60,6 +60,7 @@ class Tokenizing {
         workspace_(workspace),
         settings_(settings),
         progress_({.verb = "tokenized",
+                   .errors = where_failures_are(workspace, options.share),
                    .workers = thread_count(common),
                    .json = options.json_progress,
                    .quiet = common.quiet}),
@@ -85,7 +86,7 @@ class Tokenizing {
     progress_.finish(figures());
   }
 
-  bool some_failed() const { return schedule_.counts().failed > 0; }
+  bool some_failed() const { return figures().some_failed(); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -98,6 +99,7 @@ class Tokenizing {
                               .done = counts.settled - counts.failed,
                               .failed = counts.failed,
                               .skipped = counts.skipped,
+                              .failed_before = counts.failed_before,
                               .audio_s = audio_s};
     const double expected = counts.expected_left + counts.expected_done;
     if (counts.rows_expected == 0 || expected <= 0) return figures;

@@ -66,6 +66,21 @@ class ExactlyOnce(DatasetTest):
             self.mimi("merge", form, code=3, err=rf"mimi: {form}: 11 recordings, 1 failed\n")
             self.assertEqual(tree(self.path(form)), tree(self.path(form + "-whole")))
 
+    def test_failures_of_an_earlier_call_count(self):
+        """For the exit code, and for --strict: they are there before."""
+        self.corpus(4)
+        self.put("in/0/r0.wav", b"junk")
+        self.tokenize("in", "--out", "tokens", code=3)
+        os.remove(self.path("tokens/0/r2.mimi"))
+        for maker in (["tokenize", "in"], ["detokenize", "tokens"]):
+            out = maker[0]
+            args = ["--model", MODEL, *maker, "--out", out, "--shard", "1/2"]
+            for before in ("0 there before", r"\d there before, 1 of them failed"):
+                self.mimi(*args, code=3, err=rf"mimi: {out}d .*, {before}; .*; "
+                                             rf"why: {out}/errors\.jsonl, once it is merged\n")
+            self.fails(*args, "--strict", err=".*(in/0/r0.wav: not a sound|tokens/0/r2.mimi: ).*")
+            self.assertEqual(self.quietly("merge", out), 3)
+
     def test_one_folder_one_dataset(self):
         self.corpus(3)
         self.tokenize("in", "--out", "out", "--as", "wds")

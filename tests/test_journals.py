@@ -162,7 +162,9 @@ class Strangers(DatasetTest):
     def test_what_is_whole_before_it_is_kept(self):
         self.begin()
         self.put(JOURNAL, self.own + record(struct.pack("<BQ", 2, 0) + b"a cause") + piece(row=1, rate=0))
-        self.tokenize(*self.ARGS, "out", code=3)
+        self.tokenize(*self.ARGS, "out", "--strict", code=1, err="mimi: a.wav: a cause\n")
+        self.tokenize(*self.ARGS, "out", code=3, err="mimi: tokenized .* 1 done, 0 failed, 1 there before, "
+                                                     "1 of them failed; .*; why: out/errors.jsonl\n")
         self.assertEqual([(row["id"], row["error"]) for row in self.lines("out/errors.jsonl")],
                          [("a", "a cause")])
         self.assertEqual(self.lines("out/manifest.jsonl"), self.lines("whole/manifest.jsonl")[1:])

@@ -35,6 +35,20 @@ class Watching(DatasetTest):
                                        r"finished; to do: 2 recordings, about 0.0 hours\n$")
         self.assertEqual(self.files(), ["in"])
 
+    def test_an_input_that_is_not_there(self):
+        """A slip of the hand begins no dataset."""
+        self.corpus(1)
+        for names in (("corpsu",), ("in", "corpsu"), ("corpsu.jsonl",), ("in/r9.wav",)):
+            self.fails("--model", MODEL, "tokenize", *names, "--out", "out",
+                       err=f"{names[-1]}: No such file or directory")
+        self.assertEqual(self.files(), ["in"])
+
+    def test_where_failures_are_told(self):
+        self.corpus(2)
+        self.put("in/0/bad.wav", b"junk")
+        self.tokenize("in", "--out", "out", code=3, err="mimi: tokenized 0.00 hours: 2 done, 1 failed, 0 there "
+                                                        "before; .* hours a core-hour; why: out/errors.jsonl\n")
+
     def test_dry_run_refuses_what_a_call_refuses(self):
         self.corpus(2)
         self.tokenize("in", "--out", "tokens")

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "cli/dataset/row.h"
+#include "cli/jobs.h"
 #include "cli/progress.h"
 #include "cli/standard_output.h"
 
@@ -32,6 +33,7 @@ Json figures_json(const char* event, const DatasetFigures& figures, double elaps
                {"done", figures.done},
                {"failed", figures.failed},
                {"skipped", figures.skipped},
+               {"failed_before", figures.failed_before},
                {"audio_hours", figures.audio_s / 3600},
                {"elapsed_seconds", elapsed_s},
                {"times_real_time", speed(figures, elapsed_s)}};
@@ -39,6 +41,21 @@ Json figures_json(const char* event, const DatasetFigures& figures, double elaps
     json["seconds_left"] = *figures.audio_left_s / speed(figures, elapsed_s);
   }
   return json;
+}
+
+std::string summary_text(const DatasetProgressOptions& options, const DatasetFigures& figures,
+                         double elapsed_s) {
+  const auto count = [](std::uint64_t rows, const char* what) {
+    return std::to_string(rows) + " " + what;
+  };
+  const double times_real_time = speed(figures, elapsed_s);
+  std::string text = options.verb + formatted(" %.2f hours: ", figures.audio_s / 3600) +
+                     count(figures.done, "done, ") + count(figures.failed, "failed, ") +
+                     count(figures.skipped, "there before");
+  if (figures.failed_before > 0) text += ", " + count(figures.failed_before, "of them failed");
+  text += formatted("; %.1f x real time, %.1f hours a core-hour", times_real_time,
+                    times_real_time / options.workers);
+  return figures.some_failed() ? text + "; why: " + options.errors : text;
 }
 
 void print_json(const Json& json) {
@@ -81,19 +98,12 @@ void DatasetProgress::update(const DatasetFigures& figures) {
 void DatasetProgress::finish(const DatasetFigures& figures) {
   clear_line();
   const double elapsed = elapsed_s();
-  const double a_core_hour = speed(figures, elapsed) / options_.workers;
   if (options_.json) {
     Json json = figures_json("summary", figures, elapsed);
-    json["audio_hours_a_core_hour"] = a_core_hour;
+    json["audio_hours_a_core_hour"] = speed(figures, elapsed) / options_.workers;
     print_json(json);
   } else if (!options_.quiet) {
-    std::fprintf(stderr, "mimi: %s %.2f hours: %llu done, %llu failed, %llu there before",
-                 options_.verb.c_str(), figures.audio_s / 3600,
-                 static_cast<unsigned long long>(figures.done),
-                 static_cast<unsigned long long>(figures.failed),
-                 static_cast<unsigned long long>(figures.skipped));
-    std::fprintf(stderr, "; %.1f x real time, %.1f hours a core-hour\n", speed(figures, elapsed),
-                 a_core_hour);
+    report(summary_text(options_, figures, elapsed));
   }
 }
 

@@ -9,7 +9,8 @@
 namespace mimi::cli {
 
 struct DatasetProgressOptions {
-  std::string verb;  // for the summary: "tokenized"
+  std::string verb;    // for the summary: "tokenized"
+  std::string errors;  // where the failures are told, for the summary
   int workers = 1;
   bool json = false;  // lines on standard output
   bool quiet = false;
@@ -18,8 +19,11 @@ struct DatasetProgressOptions {
 struct DatasetFigures {
   std::uint64_t rows = 0;
   std::uint64_t done = 0, failed = 0, skipped = 0;
+  std::uint64_t failed_before = 0;     // of those skipped
   double audio_s = 0;                  // done by this process
   std::optional<double> audio_left_s;  // as far as can be told
+
+  bool some_failed() const { return failed + failed_before > 0; }
 };
 
 class DatasetProgress {

@@ -33,4 +33,8 @@ int make_dataset(const Workspace& workspace, const DatasetSettings& asked, bool 
   return exit_code(finished->failed > 0);
 }
 
+std::string where_failures_are(const Workspace& workspace, const ShardShare& share) {
+  return workspace.errors() + (share.of == 1 ? "" : ", once it is merged");
+}
+
 }  // namespace mimi::cli

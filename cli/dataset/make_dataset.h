@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "cli/commands.h"
+#include "cli/dataset/schedule.h"
 #include "cli/dataset/workspace.h"
 
 namespace mimi::cli {
@@ -15,5 +16,8 @@ using MakeShards = std::function<bool(const DatasetSettings&)>;
 // task has finished the dataset, before or meanwhile, nothing is left to do, whatever fails here.
 int make_dataset(const Workspace& workspace, const DatasetSettings& asked, bool are_all,
                  const CommonOptions& common, const MakeShards& make_shards);
+
+// Where the failures of a call's rows are told.
+std::string where_failures_are(const Workspace& workspace, const ShardShare& share);
 
 }  // namespace mimi::cli

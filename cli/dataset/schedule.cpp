@@ -57,27 +57,27 @@ bool Schedule::may_load() const {
 // Without the lock while it reads: others go on meanwhile.
 void Schedule::load(Lock& lock) {
   is_loading_ = true;
-  std::uint64_t number = next_shard_, rows = 0, skipped = 0;
+  std::uint64_t number = next_shard_, rows = 0;
+  SettledBefore before;
   lock.unlock();
   std::vector<std::shared_ptr<Shard>> shards;
   std::vector<Waiting> batch;
   for (; number < settings_.shards() && rows < kBatchRows && shards.size() < kBatchShards;
        number += options_.share.of) {
     if (workspace_.is_finished(number, settings_)) {
-      skipped += settings_.rows_of(number);
+      skip_finished(number, before);
       continue;
     }
     auto shard = std::make_shared<Shard>(workspace_, settings_, number);
     if (workspace_.is_finished(number, settings_)) {  // by another, before the journal was locked
       shard->journal().remove();
-      skipped += settings_.rows_of(number);
+      skip_finished(number, before);
       continue;
     }
     workspace_.check_unfinished();
     shards.push_back(std::move(shard));
     rows += settings_.rows_of(number);
-    skipped += settings_.rows_of(number) - shards.back()->unsettled();
-    wait_for_work(shards.back(), batch);
+    wait_for_work(shards.back(), batch, before);
   }
   const auto less_work = [](const Waiting& a, const Waiting& b) {
     return a.shard->rows()[a.index].expected < b.shard->rows()[b.index].expected;
@@ -91,20 +91,39 @@ void Schedule::load(Lock& lock) {
   open_.insert(open_.end(), shards.begin(), shards.end());
   const std::size_t batch_rows = batch.size();
   if (!batch.empty()) batches_.push_back(std::move(batch));
-  counts_.skipped += skipped;
+  counts_.skipped += before.rows;
+  counts_.failed_before += before.failed;
   counts_.rows_expected += batch_rows;
   next_shard_ = number;
   is_loading_ = false;
   changed_.notify_all();
 }
 
-void Schedule::wait_for_work(const std::shared_ptr<Shard>& shard,
-                             std::vector<Waiting>& batch) const {
+void Schedule::skip_finished(std::uint64_t shard, SettledBefore& before) const {
+  const FailedRows failed = workspace_.failed_rows(shard, settings_);
+  if (failed.count > 0) check_not_strict(plan_.row(failed.first), failed.error);
+  before.rows += settings_.rows_of(shard);
+  before.failed += failed.count;
+}
+
+void Schedule::wait_for_work(const std::shared_ptr<Shard>& shard, std::vector<Waiting>& batch,
+                             SettledBefore& before) const {
   for (std::uint64_t i = 0; i < shard->rows().size(); ++i) {
-    if (shard->rows()[i].is_settled) continue;
-    shard->rows()[i].expected = expected_seconds(plan_.row(shard->first_row() + i));
-    batch.push_back({shard, i});
+    RowState& row = shard->rows()[i];
+    if (!row.is_settled) {
+      row.expected = expected_seconds(plan_.row(shard->first_row() + i));
+      batch.push_back({shard, i});
+      continue;
+    }
+    ++before.rows;
+    if (!row.failed()) continue;
+    check_not_strict(plan_.row(shard->first_row() + i), row.error);
+    ++before.failed;
   }
+}
+
+void Schedule::check_not_strict(const Row& failed, const std::string& error) const {
+  if (options_.strict) throw NamedError(failed.name(), error);
 }
 
 // The older batch first, so that no shard waits for ever.
@@ -219,7 +238,7 @@ void Schedule::fail(const Task& task, const std::string& error) {
 }
 
 void Schedule::settle_failed(const Task& task, const std::string& error) {
-  if (options_.strict) throw NamedError(task.row.name(), error);
+  check_not_strict(task.row, error);
   void_others(task);
   task.shard->fail(task.index, error);
   count_settled(task);

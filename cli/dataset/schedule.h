@@ -49,6 +49,7 @@ struct ScheduleCounts {
   std::uint64_t settled = 0;  // by this process
   std::uint64_t failed = 0;   // by this process
   std::uint64_t skipped = 0;  // settled before
+  std::uint64_t failed_before = 0;
   // Seconds, as expected_seconds() has them, of the rows looked at so far.
   std::uint64_t rows_expected = 0;
   double expected_left = 0, expected_done = 0;
@@ -57,7 +58,7 @@ struct ScheduleCounts {
 
 struct ScheduleOptions {
   ShardShare share;
-  bool strict = false;  // a row that fails ends everything
+  bool strict = false;  // a row that fails, or did before, ends everything
 };
 
 // From any thread. Whatever goes wrong with the dataset rather than with a row ends everything:
@@ -96,12 +97,18 @@ class Schedule {
     std::shared_ptr<Shard> shard;
     std::uint64_t index;
   };
+  struct SettledBefore {
+    std::uint64_t rows = 0, failed = 0;
+  };
   using Lock = std::unique_lock<std::mutex>;
 
   bool has_few_rows() const;
   bool may_load() const;
   void load(Lock& lock);
-  void wait_for_work(const std::shared_ptr<Shard>& shard, std::vector<Waiting>& batch) const;
+  void skip_finished(std::uint64_t shard, SettledBefore& before) const;
+  void wait_for_work(const std::shared_ptr<Shard>& shard, std::vector<Waiting>& batch,
+                     SettledBefore& before) const;
+  void check_not_strict(const Row& failed, const std::string& error) const;
   std::optional<Task> take_waiting();
   std::optional<Task> take_over();
   static std::uint32_t missing_pieces(const Task& task);

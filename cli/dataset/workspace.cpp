@@ -13,6 +13,7 @@
 #include "cli/byte_reader.h"
 #include "cli/dataset/durable_file.h"
 #include "cli/dataset/file_io.h"
+#include "cli/dataset/line_reader.h"
 #include "cli/dataset/sha256.h"
 #include "cli/named_error.h"
 
@@ -103,6 +104,23 @@ bool Workspace::is_finished(std::uint64_t shard, const DatasetSettings& settings
   std::vector<std::uint8_t> found(expected.size());
   found.resize(bytes.read_fully(found));
   return std::equal(found.begin(), found.end(), expected.begin(), expected.end());
+}
+
+FailedRows Workspace::failed_rows(std::uint64_t shard, const DatasetSettings& settings) const {
+  LineReader lines(open_for_reading(finished(shard)), finished(shard));
+  std::string line;
+  lines.next(line);  // of the shard itself
+  FailedRows failed;
+  for (std::uint64_t i = 0; i < settings.rows_of(shard) && lines.next(line); ++i) {
+    if (line.find("\"error\"") == std::string::npos) continue;  // or it would take long
+    const Json json = parse_row_line(line);
+    const auto error = json.find("error");
+    if (error == json.end() || !error->is_string()) continue;
+    if (failed.count++ > 0) continue;
+    failed.first = settings.first_row(shard) + i;
+    failed.error = error->get<std::string>();
+  }
+  return failed;
 }
 
 std::string Workspace::in_work(std::uint64_t shard, const std::string& suffix) const {

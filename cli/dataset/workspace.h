@@ -9,6 +9,12 @@
 
 namespace mimi::cli {
 
+struct FailedRows {
+  std::uint64_t count = 0;
+  std::uint64_t first = 0;  // its number
+  std::string error;        // of the first
+};
+
 class Workspace {
  public:
   explicit Workspace(const std::string& out) : out_(out) {}
@@ -41,6 +47,7 @@ class Workspace {
 
   // Whether a shard is finished, of a dataset of these settings.
   bool is_finished(std::uint64_t shard, const DatasetSettings& settings) const;
+  FailedRows failed_rows(std::uint64_t finished_shard, const DatasetSettings& settings) const;
 
  private:
   bool is_begun() const;
