@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cli/printable.h"
+#include "cli/start_thread.h"
 #include "core/error.h"
 
 namespace mimi::cli {
@@ -44,7 +45,7 @@ AudioInput::AudioInput(std::unique_ptr<AudioSource> source, const SourceOptions&
                 " Hz, is more than 256 times away from " + std::to_string(rate_hz) + " Hz");
   }
   Resampler::check_channels(name(), streams_);
-  resampler_ = std::thread([this, options, rate_hz] {
+  resampler_ = start_thread([this, options, rate_hz] {
     try {
       resample_all(options, rate_hz);
     } catch (...) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/start_thread.h"
 #include "core/error.h"
 #include "core/token_edit.h"
 
@@ -42,7 +43,7 @@ AudioOutput::AudioOutput(const AudioOutputOptions& options)
   sink_ =
       open_audio_sink(options.place, options.sink, rate_hz_, options.channels, options.expected_s);
   if (rate_hz_ == options.from_hz) return;
-  resampler_ = std::thread([this, options] {
+  resampler_ = start_thread([this, options] {
     try {
       resample_all(options);
     } catch (...) {

@@ -31,6 +31,7 @@
 #include "cli/jobs.h"
 #include "cli/named_error.h"
 #include "cli/resampler.h"
+#include "cli/start_thread.h"
 #include "cli/usage_error.h"
 
 namespace mimi::cli {
@@ -245,6 +246,11 @@ class Detokenizing {
     std::atomic<std::size_t> next = 0, ended = 0;
     std::exception_ptr failure;
     std::mutex mutex;
+    const auto stop = [&] {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+      next = order.size();
+    };
     const auto work = [&] {
       try {
         Decoder decoder(model_, {.levels = first_levels(settings_.levels),
@@ -253,14 +259,16 @@ class Detokenizing {
           make(*order[i], sources, decoder, shard);
         }
       } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (!failure) failure = std::current_exception();
-        next = order.size();
+        stop();
       }
       ++ended;
     };
     std::vector<std::thread> threads;
-    for (int i = 0; i < workers_; ++i) threads.emplace_back(work);
+    try {
+      for (int i = 0; i < workers_; ++i) threads.push_back(start_thread(work));
+    } catch (...) {
+      stop();
+    }
     while (ended < threads.size()) {
       std::this_thread::sleep_for(ended + 1 < threads.size() ? kTick / 10 : 1ms);
       progress_.update(figures());

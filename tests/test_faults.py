@@ -20,7 +20,7 @@ SOAK = "MIMI_SOAK" in os.environ
 SAMPLE = 12  # calls of each kind and run
 MODES = {"read": ("fail", "short", "intr"), "pread": ("fail", "short", "intr"), "write": ("fail", "short", "intr"),
          "pwrite": ("fail", "short"), "fsync": ("fail",), "rename": ("fail",), "mmap": ("fail",),
-         "malloc": ("fail",), "open": ("fail",), "list": ("fail",)}
+         "malloc": ("fail",), "open": ("fail",), "list": ("fail",), "thread": ("fail",)}
 # What must succeed all the same.
 HARMLESS = {("read", "short"), ("read", "intr"), ("pread", "short"), ("pread", "intr"),
             ("write", "short"), ("write", "intr")}
@@ -272,6 +272,24 @@ class DatasetFaults(FaultTest):
                 self.assertIn(result.returncode, (0, 1), told)
                 self.assertEqual(self.run_with(arguments, {}).returncode, 0, told)
                 self.assertEqual(self.dataset(), expected, told)
+
+    def test_threads_that_cannot_be_made(self):
+        """Those that were made end, and the next call goes on; one with a rate of its own needs more."""
+        self.put("d.wav", wav(noise(2000), rate=16000))
+        for made, arguments in (("tokens", ["tokenize", "a.wav", "d.wav"]), ("out", ["detokenize", "tokens"])):
+            arguments = ["-q", "--model", TINY, *arguments, "--threads", "3", "--out", made]
+            if made == "out":
+                arguments += ["--rate", "16000"]
+            told = []
+            for number in range(1, self.count(arguments)["thread"] + 1):
+                shutil.rmtree(self.path(made))
+                result = self.run_with(arguments, {"MIMI_FAULT": f"thread:{number}:fail"})
+                self.assertIn(result.returncode, (0, 1))  # one that helps with the model is not missed
+                told.append(result.stderr.decode())
+                self.assertEqual(self.run_with(arguments, {}).returncode, 0)
+            self.assertEqual(set(told), {
+                "", "mimi: a thread: cannot be made: Resource temporarily unavailable\n"})
+            self.assertGreater(told.count(max(told)), 3)
 
     def test_a_folder_that_cannot_be_read_to_its_end(self):
         os.mkdir(self.path("in"))

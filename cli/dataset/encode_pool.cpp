@@ -10,6 +10,7 @@
 
 #include "cli/bounded_queue.h"
 #include "cli/dataset/row_reader.h"
+#include "cli/start_thread.h"
 #include "core/error.h"
 
 namespace mimi::cli {
@@ -37,17 +38,21 @@ class EncodePool::Worker {
         encoder_(model, {.levels = options.levels, .stream = {.window = options.window}}),
         items_(kQueuedItems),
         reader_(pool.schedule_, pool.hashes_, reader_options(model, options),
-                [this](StreamItem item) { return items_.push(std::move(item)); }),
-        reading_([this] { stopping_all_on_failure([this] { reader_.run(); }); }),
-        encoding_([this] { stopping_all_on_failure([this] { run(); }); }) {}
+                [this](StreamItem item) { return items_.push(std::move(item)); }) {}
 
+  // Where one thread cannot be made, the other ends once the schedule has stopped.
   ~Worker() {
     items_.close();
-    reading_.join();
-    encoding_.join();
+    if (reading_.joinable()) reading_.join();
+    if (encoding_.joinable()) encoding_.join();
   }
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
+
+  void start() {
+    reading_ = start_thread([this] { stopping_all_on_failure([this] { reader_.run(); }); });
+    encoding_ = start_thread([this] { stopping_all_on_failure([this] { run(); }); });
+  }
 
  private:
   template <typename Work>
@@ -129,8 +134,14 @@ class EncodePool::Worker {
 
 EncodePool::EncodePool(const Model& model, Schedule& schedule, const EncodePoolOptions& options)
     : schedule_(schedule) {
-  for (int i = 0; i < options.workers; ++i) {
-    workers_.push_back(std::make_unique<Worker>(model, *this, options));
+  try {
+    for (int i = 0; i < options.workers; ++i) {
+      workers_.push_back(std::make_unique<Worker>(model, *this, options));
+      workers_.back()->start();
+    }
+  } catch (...) {
+    schedule_.stop(std::current_exception());  // or those that work already would go on
+    throw;
   }
 }
 

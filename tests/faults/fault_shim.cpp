@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -44,11 +45,12 @@ enum Call {
   kList,    // opendir() and fdopendir(), with which the listing of a folder begins
   kEntry,   // readdir()
   kRemove,  // unlink(), unlinkat() and rmdir()
+  kThread,  // pthread_create()
   kCalls
 };
 constexpr std::array<const char*, kCalls> kNames = {"read",   "pread", "write",   "pwrite", "fsync",
                                                     "rename", "mmap",  "mapfile", "malloc", "open",
-                                                    "list",   "entry", "remove"};
+                                                    "list",   "entry", "remove",  "thread"};
 enum class Mode { kNone, kFail, kDeny, kShort, kInterrupt, kStop, kTruncate };
 
 std::array<std::atomic<long>, kCalls> g_counts;
@@ -262,6 +264,13 @@ void* mmap(void* address, std::size_t size, int protection, int flags, int fd, o
     if (truncate(path, 4096) != 0) std::abort();
   }
   return mapped;
+}
+
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*),
+                   void* data) {
+  static const auto original = real<decltype(&pthread_create)>("pthread_create");
+  if (const int error = error_of(next(kThread), EAGAIN)) return error;
+  return original(thread, attributes, run, data);
 }
 
 void* malloc(std::size_t size) {
