@@ -329,7 +329,7 @@ class DatasetFaults(FaultTest):
         """Exit codes and messages where `second` runs while `first` has stopped at one of its calls;
         a call that is not reached, as some depend on time, stops nothing. What the second has
         finished the first leaves as it is."""
-        process = self.start("--threads", "1", *first, env={**os.environ, "LD_PRELOAD": SHIM,
+        process = self.start(*first, env={**os.environ, "MIMI_THREADS": "1", "LD_PRELOAD": SHIM,
                                           "MIMI_FAULT": f"{call}:{number}:stop"})
         state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         other = self.run_with(second, {})
@@ -347,7 +347,7 @@ class DatasetFaults(FaultTest):
             shutil.rmtree(self.path("out"), ignore_errors=True)
             os.mkdir(self.path("out"))
             for arguments in before:
-                self.mimi("-q", "--model", TINY, *arguments)
+                self.mimi("-q", *arguments)
         prepare()
         counts = self.count(first)
         for call in ("open", "list", "read", "pread", "write", "fsync", "rename", "remove"):
@@ -369,25 +369,25 @@ class DatasetFaults(FaultTest):
     def test_another_task_meanwhile(self):
         """Tasks begin, work, merge and end at once, each at every moment of the other."""
         choose = random.Random(5)
-        tokenize = ["tokenize", "a.wav", "b.wav", "c.wav", "--shard-size", "2"]
-        self.mimi("-q", "--model", TINY, *tokenize, "--out", "tokens")
+        tokenize = ["tokenize", "--model", TINY, "a.wav", "b.wav", "c.wav", "--shard-size", "2"]
+        self.mimi("-q", *tokenize, "--out", "tokens")
         forms = ("wds", "npy", "safetensors") if SOAK else ("wds",)
-        for maker in (*([*tokenize, "--as", form] for form in forms), ["detokenize", "tokens"]):
+        for maker in (*([*tokenize, "--as", form] for form in forms),
+                      ["detokenize", "--model", TINY, "tokens"]):
             shutil.rmtree(self.path("out"), ignore_errors=True)
             whole = [*maker, "--out", "out"]
             half, other_half = [*whole, "--shard", "1/2"], [*whole, "--shard", "2/2"]
             merge = ["merge", "out"]
-            self.mimi("-q", "--model", TINY, *whole)
+            self.mimi("-q", *whole)
             expected = self.dataset()
             for before, first, second in (
                     ((), half, other_half), ((), whole, whole), ((half,), other_half, other_half),
                     ((half, other_half), merge, merge), ((half, other_half), merge, whole),
                     ((half, other_half), whole, merge)):
-                options = ["-q", "--model", TINY]
                 # Of what is left to merge alone, all reading: that it is not finished too.
                 every = ("read",) if len(before) == 2 else ()
-                self.check_meanwhile(before, [*options, *first], [*options, *second],
-                                     [*options, *whole], expected, choose, every)
+                self.check_meanwhile(before, ["-q", *first], ["-q", *second],
+                                     ["-q", *whole], expected, choose, every)
 
     def test_parquet(self):
         """The calls fail in pyarrow's process too. Python's own memory is not what is tried."""

@@ -25,8 +25,8 @@ class Limits(CliTest):
     def measure(self, *arguments):
         """The exit code, both outputs, and what it took."""
         process = subprocess.Popen(
-            [MIMI, "--threads", "1", *arguments], cwd=self.dir, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [MIMI, *arguments], cwd=self.dir, stdin=subprocess.DEVNULL,
+            env={**os.environ, "MIMI_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S)))
         out, err = process.stdout.read(), process.stderr.read().decode()
         process.stdout.close()

@@ -47,7 +47,7 @@ class FullDisk(CliTest):
             self.mount(f"remount,size={max(whole_pages(room), PAGE)}")
         else:
             env |= {"LD_PRELOAD": SMALL_DISK, "MIMI_SMALL_DISK": f"{room}:{self.path('disk')}"}
-        return subprocess.run([MIMI, "-q", "--model", TINY, *arguments], cwd=self.dir, env=env,
+        return subprocess.run([MIMI, "-q", *arguments], cwd=self.dir, env=env,
                               capture_output=True, timeout=120)
 
     def check_full(self, result, output, told):
@@ -60,10 +60,11 @@ class FullDisk(CliTest):
         self.put("short.wav", wav(noise(24000 * 5)))
         self.mimi("-q", "--model", TINY, "encode", "short.wav", "-o", "short.mimi")
         for output, *arguments in (
-                ("a.mimi", "encode", "in.wav"), ("a.wav", "decode", "short.mimi"),
-                ("a.flac", "decode", "short.mimi"), ("a.npy", "convert", "tokens.mimi")):
+                ("a.mimi", "encode", "--model", TINY, "in.wav"),
+                ("a.wav", "decode", "--model", TINY, "short.mimi"),
+                ("a.flac", "decode", "--model", TINY, "short.mimi"), ("a.npy", "convert", "tokens.mimi")):
             placed = f"disk/{output}"
-            self.mimi("-q", "--model", TINY, *arguments, "-o", output)
+            self.mimi("-q", *arguments, "-o", output)
             expected = self.get(output)
             for step in range(STEPS):
                 room = len(expected) * step // STEPS
@@ -100,8 +101,8 @@ class FullDisk(CliTest):
             enough = enough_for(map(len, expected.values()))
             full = 0
             for step in range(STEPS + 1):
-                result = self.run_with_room(enough * step // STEPS, "tokenize", "in", "--out",
-                                            f"disk/{form}", *options)
+                result = self.run_with_room(enough * step // STEPS, "--model", TINY, "tokenize",
+                                            "in", "--out", f"disk/{form}", *options)
                 told = (form, step, result.stderr)
                 left = self.dataset(f"disk/{form}")
                 self.assertLessEqual(left.items(), expected.items(), told)
