@@ -147,8 +147,8 @@ class Encoder {
   // Zero-pads a begun frame and appends its codes. The next push begins a new stream.
   void finish(std::vector<std::uint16_t>& codes);
   // Forgets everything heard. What is pushed next is frame `first_frame` of its stream: begun at
-  // least the receptive field early, the bits are the whole stream's. Throws past kMostFrames. After
-  // any other throw as push().
+  // least the receptive field early, the bits are the whole stream's. Throws past kMostFrames.
+  // After any other throw as push().
   void reset(std::int64_t first_frame = 0);
 
   int levels() const;

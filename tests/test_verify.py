@@ -182,7 +182,7 @@ class Verify(DatasetTest):
         os.truncate(self.path("wds/shard-000000.tar"), place + 512 + 2**32 + 1024)
         self.mimi("verify", "wds", code=1,
                   err=r"mimi: wds/shard-000000.tar: 'a.json' is longer than 16777216 bytes\n"
-                      r"mimi: wds: 1 recordings, 1 problem\n")
+                      r"mimi: wds: 1 recording, 1 problem\n")
 
     def test_another_dtype(self):
         self.put("a.wav", wav(noise(3000)))
