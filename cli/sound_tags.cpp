@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/error.h"
+
 namespace mimi::cli {
 namespace {
 
@@ -14,6 +16,7 @@ constexpr std::size_t kApeFooterBytes = 32;
 constexpr std::size_t kId3v2HeaderBytes = 10;  // or footer
 constexpr std::string_view kLyricsEnd = "LYRICS200";
 constexpr std::size_t kLyricsDigits = 6;
+constexpr int kMostTags = 64;  // one after the other: real files have a few
 
 std::int64_t byte(char c) { return static_cast<unsigned char>(c); }
 
@@ -63,7 +66,7 @@ std::int64_t tag_bytes(std::string_view end) {
 std::int64_t begin_behind_tags(ByteReader& reader) {
   constexpr auto kHeaderBytes = static_cast<std::int64_t>(kId3v2HeaderBytes);
   std::int64_t begin = 0;
-  while (true) {
+  for (int tags = 0; tags <= kMostTags; ++tags) {
     std::array<char, kId3v2HeaderBytes> buffer{};
     reader.seek(begin);
     reader.read_fully({reinterpret_cast<std::uint8_t*>(buffer.data()), buffer.size()});
@@ -74,20 +77,23 @@ std::int64_t begin_behind_tags(ByteReader& reader) {
     if (end >= *reader.size()) return begin;
     begin = end;
   }
+  throw Error(reader.name() + ": begins with more than " + std::to_string(kMostTags) +
+              " ID3 tags (byte " + std::to_string(begin) + ")");
 }
 
 std::int64_t end_before_tags(ByteReader& reader) {
-  std::int64_t end = *reader.size(), bytes = 0;
-  do {
+  std::int64_t end = *reader.size();
+  for (int tags = 0; tags < kMostTags; ++tags) {
     std::array<std::uint8_t, kId3v1Bytes> buffer;
     const std::int64_t begin = std::max<std::int64_t>(0, end - kId3v1Bytes);
     reader.seek(begin);
     const std::size_t count =
         reader.read_fully(std::span(buffer).first(static_cast<std::size_t>(end - begin)));
-    bytes =
+    const std::int64_t bytes =
         tag_bytes(std::string(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count)));
+    if (bytes == 0) break;
     end -= std::min(bytes, end);
-  } while (bytes > 0);
+  }
   return end;
 }
 

@@ -7,8 +7,8 @@
 
 namespace mimi::cli {
 
-// The byte at which the tags (ID3) end that a regular file begins with, or 0. `reader` is left
-// somewhere else.
+// The byte at which the tags (ID3) end that a regular file begins with, or 0. Throws
+// mimi::Error of so many that it is none. `reader` is left somewhere else.
 std::int64_t begin_behind_tags(ByteReader& reader);
 // The byte at which the tags begin (ID3, APE, Lyrics3) that end a regular file, or its size.
 // `reader` is left somewhere else.

@@ -341,7 +341,7 @@ class Whole(CliTest):
         sound = mp3(noise(44100), 44100, 64)
         for behind in (*tags, b"".join(tags[::-1]), bytes(4096)):
             self.assertEqual(self.length(sound + behind), 44100)
-        for behind in (b"x" * 5000, b"LYRICSBEGIN" + b"x" * 9000 + b"00901xLYRICS200"):
+        for behind in (b"x" * 5000, tags[0] * 100, b"LYRICSBEGIN" + b"x" * 9000 + b"00901xLYRICS200"):
             self.refused(sound + behind, self.ENDS_EARLY)
 
         with open(FLAC, "rb") as file:
@@ -369,6 +369,7 @@ class Whole(CliTest):
                 for before in (*tags, b"".join(tags)):
                     self.length(before + data)
                     self.assertEqual(self.codes("file.mimi"), codes)
+        self.refused(b"ID3\4\0\0\0\0\0\0" * 65 + files["wav"], r"begins with more than 64 ID3 tags .byte 650.")
         cut = files["wav"][:-100]
         self.refused(tags[0] + cut, r"WAV header: cut short: RIFF chunk of 48038 bytes, .+")
 
