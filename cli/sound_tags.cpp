@@ -23,7 +23,7 @@ std::int64_t byte(char c) { return static_cast<unsigned char>(c); }
 // `footer` says how much stands before it, and whether a header as long as itself does.
 std::int64_t ape_bytes(std::string_view footer) {
   std::int64_t bytes = 0;
-  for (std::size_t i = 4; i-- > 0;) bytes = bytes << 8 | byte(footer[12 + i]);
+  for (std::size_t i = 15; i >= 12; --i) bytes = bytes << 8 | byte(footer[i]);
   const bool has_header = (byte(footer[23]) & 0x80) != 0;
   return bytes + (has_header ? static_cast<std::int64_t>(kApeFooterBytes) : 0);
 }
