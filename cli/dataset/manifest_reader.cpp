@@ -18,7 +18,7 @@ namespace {
 // Each is looked for among all of them.
 constexpr std::size_t kMostColumns = 4096;
 
-struct Taken {  // NOLINT(bugprone-exception-escape): of a Json's move, which throws nothing
+struct Taken {       // NOLINT(bugprone-exception-escape): of a Json's move, which throws nothing
   std::string name;  // as the manifest has it; none: it has not
   Json value;
 };
