@@ -11,6 +11,7 @@ import numpy as np
 from cli_support import (FLAC, FLAC_SAMPLES, FORMATS, FRAME, MIMI, RATE, CliTest, noise, pcm,
                          read_wav, wav)
 
+TINY = ["--model", os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")]
 SIZE_UNKNOWN = (0, 0xFFFFFFFF)
 SOX_SIZE, OPUSDEC_SIZE, ARECORD_SIZE = 0x7FFFF000, 0x7FFFFFFF, 0x80000000  # of what has no end yet
 VORBIS, OPUS, FLAC_16 = 0x200060, 0x200064, 0x170002  # libsndfile's numbers of formats
@@ -297,16 +298,16 @@ class Whole(CliTest):
     def length(self, data):
         """As a file and through a pipe."""
         self.put("in", data)
-        self.mimi("encode", "-f", "-l", "1", "in", "-o", "file.mimi")
-        self.mimi("encode", "-f", "-l", "1", "-", "-o", "pipe.mimi", stdin=data)
+        self.mimi(*TINY, "encode", "-f", "-l", "1", "in", "-o", "file.mimi")
+        self.mimi(*TINY, "encode", "-f", "-l", "1", "-", "-o", "pipe.mimi", stdin=data)
         samples, again = [info["source_samples"] for info in self.info("file.mimi", "pipe.mimi")]
         self.assertEqual(samples, again)
         return samples
 
     def refused(self, data, err):
         self.put("in", data)
-        self.fails("encode", "in", "-o", "out", err=f"in: {err}")
-        self.fails("encode", "-", "-o", "out", stdin=data, err=f"standard input: {err}")
+        self.fails(*TINY, "encode", "in", "-o", "out", err=f"in: {err}")
+        self.fails(*TINY, "encode", "-", "-o", "out", stdin=data, err=f"standard input: {err}")
         self.assertNotIn("out", self.files())
 
     def test_mp3(self):
@@ -518,17 +519,16 @@ class Writing(CliTest):
                    err="9.flac: FLAC holds at most 8 channels, not 9")
 
     def test_clipping_is_counted_and_does_not_wrap(self):
-        model = ["--model", os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")]  # a loud one
-        self.mimi("encode", FLAC, "-o", "loud.mimi", *model)
-        self.mimi("decode", "loud.mimi", "--format", "f32", "-o", "f32.wav", *model)
+        self.mimi("encode", FLAC, "-o", "loud.mimi", *TINY)  # a loud one
+        self.mimi("decode", "loud.mimi", "--format", "f32", "-o", "f32.wav", *TINY)
         self.sound = read_wav(self.get("f32.wav"))[1][:, 0]
         loud = int(np.sum(np.abs(self.sound) > 1))
         self.assertGreater(loud, 1)
         for name, bits in (("s16.wav", 16), ("s24.flac", 24)):
-            self.mimi("decode", "loud.mimi", "--format", name[:3], "-o", name, *model,
+            self.mimi("decode", "loud.mimi", "--format", name[:3], "-o", name, *TINY,
                       err=f"mimi: {name}: {loud} samples beyond full scale clipped\n")
         self.assertTrue(np.array_equal(read_wav(self.get("s16.wav"))[1][:, 0], self.quantized(16)))
-        self.mimi("decode", "loud.mimi", "-q", "-f", "-o", "s16.wav", *model)
+        self.mimi("decode", "loud.mimi", "-q", "-f", "-o", "s16.wav", *TINY)
 
 
 class Lengths(CliTest):
