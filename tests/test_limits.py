@@ -152,7 +152,7 @@ class Limits(CliTest):
 
     def test_what_looks_like_records(self):
         """At every fourth byte a block seems to begin."""
-        self.put("forged.mimi", b"\xfeMRB" * (2 << 20))
+        self.put("forged.mimi", b"\xfeMRB" * (3 << 19))
         self.refused("forged.mimi", "holds neither a whole header nor a whole block of a .mimi file",
                      "repair", "forged.mimi", "-o", "out")
 
