@@ -313,8 +313,7 @@ std::optional<TokenRecord> TokenReader::Impl::interpret(const Record& record) {
     case RecordType::kTotals:
       return read_totals(record);
   }
-  const char type = static_cast<char>(record.type);
-  if (type >= 'a' && type <= 'z') return std::nullopt;  // may be passed over
+  if (may_be_passed_over(record.type)) return std::nullopt;
   throw Error("is not known to version 1 and must not be passed over");
 }
 

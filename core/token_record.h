@@ -21,6 +21,10 @@ enum class RecordType : char {
   kIndex = 'I',
   kTotals = 'T',
 };
+// Of a later program, and not needed to read a file.
+constexpr bool may_be_passed_over(RecordType type) {
+  return static_cast<char>(type) >= 'a' && static_cast<char>(type) <= 'z';
+}
 
 // A byte beyond 7 bits, the name, and the line ends and end-of-file that text-mode copies change.
 constexpr std::array<unsigned char, 9> kTokenSignature = {0x89, 'M',  'I',  'M', 'I',

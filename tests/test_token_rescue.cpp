@@ -1,3 +1,4 @@
+#include "core/record_finder.h"
 #include "core/token_rescue.h"
 
 #include <doctest/doctest.h>

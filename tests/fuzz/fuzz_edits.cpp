@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/token_table.h"
+#include "core/record_finder.h"
 #include "core/token_rescue.h"
 #include "tests/fuzz/token_file_maker.h"
 #include "tests/token_parts.h"

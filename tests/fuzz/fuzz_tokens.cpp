@@ -7,6 +7,7 @@
 
 #include "core/byte_order.h"
 #include "core/crc32c.h"
+#include "core/record_finder.h"
 #include "core/token_record.h"
 #include "core/token_rescue.h"
 #include "tests/token_samples.h"
