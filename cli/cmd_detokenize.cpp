@@ -232,9 +232,8 @@ class Detokenizing {
         source->second.shard.emplace(tokens_, token_settings_, shard);
       } catch (const ShortageError&) {
         throw;
-      } catch (const Error& error) {
-        const std::string file = tokens_.path(output_place(token_settings_.form, "", shard));
-        if (!std::string_view(error.what()).starts_with(file + ": ")) throw;
+      } catch (const NamedError& error) {
+        if (error.name() != tokens_.path(output_place(token_settings_.form, "", shard))) throw;
         source->second.error = error.what();
       }
     }

@@ -12,7 +12,12 @@ namespace mimi::cli {
 // Its text begins with the file's name.
 class NamedError : public Error {
  public:
-  NamedError(const std::string& name, const std::string& cause) : Error(name + ": " + cause) {}
+  NamedError(const std::string& name, const std::string& cause)
+      : Error(name + ": " + cause), name_(name) {}
+  const std::string& name() const { return name_; }
+
+ private:
+  std::string name_;
 };
 
 // The machine has too few of what a file needs: no fault of the file's, and over some time later.
