@@ -90,6 +90,11 @@ std::vector<std::uint8_t> ByteReader::read_all() {
 }
 
 std::int64_t ByteReader::skip(std::int64_t count) {
+  if (is_regular()) {
+    const std::int64_t there = std::max<std::int64_t>(0, *size_ - position_);
+    seek(position_ + std::min(count, there));
+    return std::min(count, there);
+  }
   std::array<std::uint8_t, 4096> scratch;
   std::int64_t done = 0;
   while (done < count) {

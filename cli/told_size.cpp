@@ -4,26 +4,14 @@
 #include <charconv>
 #include <string_view>
 
+#include "cli/header_bytes.h"
+
 namespace mimi::cli {
 namespace {
 
 // Who writes into a pipe leaves the greatest number there, or nearly: sox so many samples.
 constexpr std::uint64_t kLeastUnknown = 0x7F000000 - (1 << 16);
 constexpr std::string_view kW64Riff("riff\x2E\x91\xCF\x11\xA5\xD6\x28\xDB\x04\xC1\0\0", 16);
-
-std::uint64_t big_endian(std::string_view bytes) {
-  std::uint64_t value = 0;
-  for (const char c : bytes) value = value << 8 | static_cast<unsigned char>(c);
-  return value;
-}
-
-std::uint64_t little_endian(std::string_view bytes) {
-  std::uint64_t value = 0;
-  for (auto c = bytes.rbegin(); c != bytes.rend(); ++c) {
-    value = value << 8 | static_cast<unsigned char>(*c);
-  }
-  return value;
-}
 
 std::optional<std::int64_t> with_header(std::uint64_t header, std::uint64_t bytes) {
   if (bytes >= kLeastUnknown) return std::nullopt;
@@ -59,33 +47,33 @@ std::optional<std::int64_t> nist_bytes(std::string_view header) {
 }  // namespace
 
 std::optional<std::int64_t> told_bytes(std::span<const std::uint8_t> start) {
-  const std::string_view text(reinterpret_cast<const char*>(start.data()), start.size());
-  if (text.size() < 24) return std::nullopt;
+  if (start.size() < 24) return std::nullopt;
+  const std::string_view text = letters(start);
   // FORM leaves out 8 bytes, which some writers count, as some do padding that they do not write.
-  if (text.starts_with("FORM")) return with_header(0, big_endian(text.substr(4, 4)));
+  if (text.starts_with("FORM")) return with_header(0, big_endian(start.subspan(4, 4)));
   if (text.starts_with(kW64Riff)) {
-    const std::uint64_t bytes = little_endian(text.substr(16, 8));
+    const std::uint64_t bytes = little_endian(start.subspan(16, 8));
     return with_header(0, bytes - std::min<std::uint64_t>(bytes, 7));
   }
   if (text.starts_with(".snd")) {
-    return with_header(big_endian(text.substr(4, 4)), big_endian(text.substr(8, 4)));
+    return with_header(big_endian(start.subspan(4, 4)), big_endian(start.subspan(8, 4)));
   }
   if (text.starts_with("dns.")) {
-    return with_header(little_endian(text.substr(4, 4)), little_endian(text.substr(8, 4)));
+    return with_header(little_endian(start.subspan(4, 4)), little_endian(start.subspan(8, 4)));
   }
   if (text.starts_with("NIST_1A\n   1024\n")) return nist_bytes(text);
   return std::nullopt;
 }
 
 bool tells_mpeg_frames(std::span<const std::uint8_t> start) {
-  const std::string_view text(reinterpret_cast<const char*>(start.data()), start.size());
-  if (text.size() < 64) return false;
+  if (start.size() < 64) return false;
   const bool is_version_1 = (start[1] & 0x18) == 0x18;
   const bool is_mono = (start[3] & 0xC0) == 0xC0;
   const std::size_t side_bytes = is_version_1 ? (is_mono ? 17 : 32) : (is_mono ? 9 : 17);
   for (const std::size_t checksum_bytes : {0U, 2U}) {
-    const std::string_view tag = text.substr(4 + side_bytes + checksum_bytes, 8);
-    if (tag.starts_with("Xing") || tag.starts_with("Info")) return (tag[7] & 1) != 0;
+    const auto tag = start.subspan(4 + side_bytes + checksum_bytes, 8);
+    const std::string_view name = letters(tag.first(4));
+    if (name == "Xing" || name == "Info") return (tag[7] & 1) != 0;
   }
   return false;
 }

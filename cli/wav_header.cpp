@@ -6,7 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "cli/sound_tags.h"
+#include "cli/header_bytes.h"
+#include "cli/wav_ending.h"
 #include "core/error.h"
 #include "core/quote.h"
 
@@ -25,24 +26,14 @@ constexpr std::uint64_t kArecordStreamBytes = 0x80000000;
 constexpr std::uint64_t kMostHeaderBytes = 4096;
 constexpr std::uint64_t kLeastStreamRiffBytes = kSoxStreamBytes - (1 << 16);
 constexpr std::uint64_t kMostStreamRiffBytes = kArecordStreamBytes + kMostHeaderBytes;
-// Padding, and what is no chunk, behind all that the sizes count.
-constexpr std::int64_t kMostPaddingBytes = 4096;
 // 32 bits lose multiples of 4 GiB, and a RIFF chunk's size leaves out 8 bytes.
 constexpr std::int64_t kLeastWrappedBytes = (std::int64_t{1} << 32) - 8;
 constexpr std::int64_t kMostRiffBytes = 0xFFFFFFFF - 64;  // with room for the header
 // Chunks before 'fmt ' of a pipe are kept in memory, in case all of it must be handed on.
 constexpr std::size_t kSeenLimit = 1 << 20;
-// Real files have a few; what is none can look like any number of them.
-constexpr int kMostChunks = 1 << 16;
 // Bytes 2 to 15 of the GUIDs that stand for the plain format tags.
 constexpr std::array<std::uint8_t, 14> kPlainGuidTail = {0x00, 0x00, 0x00, 0x00, 0x10, 0x00, 0x80,
                                                          0x00, 0x00, 0xAA, 0x00, 0x38, 0x9B, 0x71};
-
-std::uint64_t little_endian(std::span<const std::uint8_t> bytes) {
-  std::uint64_t value = 0;
-  for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte) value = value << 8 | *byte;
-  return value;
-}
 
 std::optional<PcmEncoding> pcm_encoding(int tag, int bits) {
   if (tag == kFormatPcm && bits == 8) return PcmEncoding::kU8;
@@ -61,9 +52,9 @@ class Prober {
   WavProbe run() {
     std::array<std::uint8_t, 12> start;
     const bool complete = take(start);
-    const std::string id = complete ? text(std::span(start).first(4)) : "";
+    const std::string_view id = complete ? letters(std::span(start).first(4)) : "";
     is_rf64_ = id == "RF64";
-    if ((id != "RIFF" && !is_rf64_) || text(std::span(start).subspan(8, 4)) != "WAVE") {
+    if ((id != "RIFF" && !is_rf64_) || letters(std::span(start).subspan(8, 4)) != "WAVE") {
       return {.header = std::nullopt, .seen = std::move(seen_)};
     }
     riff_bytes_ = little_endian(std::span(start).subspan(4, 4));
@@ -90,9 +81,9 @@ class Prober {
     if (!take(start)) {
       fail(has_format_ ? "ends before the 'data' chunk" : "ends before the 'fmt ' chunk");
     }
-    const std::string id = text(std::span(start).first(4));
+    const std::string id(letters(std::span(start).first(4)));
     if (id == std::string(4, '\0')) fail("no chunk where one should begin");
-    if (++chunks_ > kMostChunks) fail("more than " + std::to_string(kMostChunks) + " chunks");
+    if (++chunks_ > kMostWavChunks) fail("more than " + std::to_string(kMostWavChunks) + " chunks");
     const auto size = static_cast<std::uint32_t>(little_endian(std::span(start).subspan(4)));
     if (id == "data") {
       begin_data(size);
@@ -161,9 +152,6 @@ class Prober {
       return;
     }
     header_.data_bytes = static_cast<std::int64_t>(bytes);
-    const std::int64_t counted = std::max<std::int64_t>(0, riff_bytes_left().value_or(0));
-    header_.most_bytes_behind =
-        std::max<std::int64_t>(0, counted - *header_.data_bytes) + kMostPaddingBytes;
     if (total) check_sizes(there);
   }
 
@@ -192,11 +180,9 @@ class Prober {
     }
     if (!is_rf64_) check_not_wrapped(there - *header_.data_bytes);
     const std::int64_t place = reader_.position();
-    const std::int64_t behind = end_before_tags(reader_) - place - *header_.data_bytes;
+    reader_.seek(place + *header_.data_bytes);
+    check_behind_samples(reader_, *header_.data_bytes);
     reader_.seek(place);
-    if (behind <= header_.most_bytes_behind) return;
-    fail("the file goes on for " + std::to_string(behind) +
-         " bytes behind the 'data' chunk, which its sizes do not count");
   }
 
   // Some writers count beyond 4 GiB from 0 again, and most of the sound would be left out.
@@ -232,7 +218,7 @@ class Prober {
   // Passes over the rest of a chunk, and over its padding, which may be missing at the very end.
   void pass(std::size_t size, std::size_t padding, const std::string& id) {
     if (has_format_ || reader_.is_regular()) {
-      if (pass_unseen(static_cast<std::int64_t>(size + padding)) < static_cast<std::int64_t>(size))
+      if (reader_.skip(static_cast<std::int64_t>(size + padding)) < static_cast<std::int64_t>(size))
         fail("ends within the " + quote(id) + " chunk");
       return;
     }
@@ -242,19 +228,7 @@ class Prober {
     if (!take(passed)) fail("ends within the " + quote(id) + " chunk");
   }
 
-  // Returns how many there were.
-  std::int64_t pass_unseen(std::int64_t count) {
-    if (!reader_.is_regular()) return reader_.skip(count);
-    const std::int64_t there = std::max<std::int64_t>(0, *reader_.size() - reader_.position());
-    reader_.seek(reader_.position() + std::min(count, there));
-    return std::min(count, there);
-  }
-
   bool is_compressed() const { return has_format_ && !header_.encoding; }
-
-  static std::string text(std::span<const std::uint8_t> bytes) {
-    return {bytes.begin(), bytes.end()};
-  }
 
   [[noreturn]] void fail(const std::string& cause) const {
     throw Error(reader_.name() + ": WAV header: " + cause + " (byte " +

@@ -16,7 +16,6 @@ struct WavHeader {
   int channels = 0;
   int rate_hz = 0;
   std::optional<std::int64_t> data_bytes;  // none: to the end of the input
-  std::int64_t most_bytes_behind = 0;      // other chunks and padding; beyond, sizes are wrong
 };
 
 // What was found at the beginning of an input.
@@ -29,10 +28,10 @@ struct WavProbe {
 };
 
 // Reads from where `reader` stands as far as the samples. Throws mimi::Error when the header is
-// damaged, or its sizes are not a regular file's: they reach beyond its end, or much follows that
-// none counts. A size of 0xFFFFFFFF stands for "unknown", as does 0 where RIFF's size ends with it,
-// and those that sox, espeak, opusdec and arecord write before they know, in a regular file where
-// they reach beyond its end.
+// damaged, or its sizes are not a regular file's: they reach beyond its end, or much follows. A
+// size of 0xFFFFFFFF stands for "unknown", as does 0 where RIFF's size ends with it, and those that
+// sox, espeak, opusdec and arecord write before they know, in a regular file where they reach
+// beyond its end.
 WavProbe probe_wav(ByteReader& reader);
 
 // RIFF's sizes have 32 bits, RF64's 64 (EBU Tech 3306).

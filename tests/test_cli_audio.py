@@ -139,10 +139,27 @@ class Reading(CliTest):
             self.same(whole + behind)
         tag = chunk(b"id3 ", b"x" * 20000)
         self.same(wav(self.sound, riff_size=len(whole + tag) - 8) + tag)
-        for riff_size in (836, 44, 0):
+        for riff_size in (None, 836, 44, 0):
             self.wrong(wav(self.sound, data_size=800, riff_size=riff_size),
-                       r"(WAV header: the file goes on for 9200 bytes|goes on for more than 4096 "
-                       r"bytes) behind .+ which its sizes do not count \(byte .+\)")
+                       r"WAV file goes on behind its 'data' chunk with what is no whole chunk, and "
+                       r"may be sound \(byte 844\)")
+
+    def test_wav_with_chunks_behind_the_samples(self):
+        odd = wav(self.sound[:999], encoding="u8")
+        for padding in (b"\0", b""):  # which some writers leave out
+            for behind in ([b"x" * 601], [b"x" * 5000, b""], [b"x" * 4999, b"y"]):
+                chunks = padding.join(chunk(b"LIST", data)[:8 + len(data)] for data in behind)
+                self.put("in.wav", odd + padding + chunks)
+                self.mimi("encode", "in.wav", "-f", "-o", "file.mimi")
+                self.mimi("encode", "-", "-f", "-o", "pipe.mimi", stdin=odd + padding + chunks)
+                lengths = [info["source_samples"] for info in self.info("file.mimi", "pipe.mimi")]
+                self.assertEqual(lengths, [999, 999])
+        for before in (b"", chunk(b"LIST", b"x" * 9)):
+            whole = wav(self.sound) + before
+            self.wrong(whole + wav(self.sound)[36:],
+                       rf"WAV file has a second 'data' chunk \(byte {len(whole)}\)")
+        self.wrong(wav(self.sound) + b"LIST" + struct.pack("<I", 9000) + b"x" * 8000,
+                   r"WAV file goes on behind its 'data' chunk with what is no whole chunk, .+")
 
     def test_wav_without_samples(self):
         """What stands behind them is not taken for samples."""
