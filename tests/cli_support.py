@@ -11,11 +11,13 @@ import numpy as np
 
 MIMI = os.environ["MIMI_BIN"]
 SOURCE = os.environ["MIMI_SOURCE_DIR"]
+TINY = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
 SAMPLES = os.path.join(SOURCE, "samples")
 FLAC = os.path.join(SAMPLES, "kathleen_01.flac")
 FLAC_SAMPLES = 79115
 RATE = 24000
 FRAME = 1920
+SOX_SIZE = 0x7FFFF000  # of samples in a WAV whose end is not known yet
 
 # Root may read anything, unless it is not allowed to.
 UNPRIVILEGED = [] if os.geteuid() else ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]

@@ -7,12 +7,11 @@ import sys
 
 import numpy as np
 
-from cli_support import FLAC, FLAC_SAMPLES, SOURCE, noise, pcm, wav
+from cli_support import FLAC, FLAC_SAMPLES, SOURCE, TINY, noise, pcm, wav
 
 sys.path.insert(0, os.path.join(SOURCE, "scripts"))
 from read_mimi import crc32c  # noqa: E402  (pylint: disable=wrong-import-position)
 
-TINY = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
 NO_SOUND = "not a sound file that can be read: (?!.*rror).+"
 
 

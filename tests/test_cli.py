@@ -10,8 +10,8 @@ import unittest
 
 import numpy as np
 
-from cli_support import (FLAC, FLAC_SAMPLES, MIMI, RATE, SOURCE, UNPRIVILEGED, CliTest, noise, pcm,
-                         read_wav, wav)
+from cli_support import (FLAC, FLAC_SAMPLES, MIMI, RATE, SOURCE, TINY, UNPRIVILEGED, CliTest, noise,
+                         pcm, read_wav, wav)
 
 FULL_MODEL = os.path.join(SOURCE, "model")  # the folder, of the model that is inside too
 
@@ -212,7 +212,7 @@ class Decode(CliTest):
         self.assertEqual(self.files(), ["a.mimi"])
 
     def test_another_model(self):
-        other = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
+        other = TINY
         name = "a.mimi: was encoded with the model 'mimi-small' \\(fingerprint [0-9a-f]{8}\\), "
         self.fails("decode", "a.mimi", "--model", other,
                    err=name + "not with 'tiny-hf' \\(fingerprint [0-9a-f]{8}\\); .*")

@@ -9,9 +9,8 @@ import unittest
 
 import numpy as np
 
-from cli_support import FLAC, FLAC_SAMPLES, FRAME, RATE, CliTest, noise, read_wav, wav
+from cli_support import FLAC, FLAC_SAMPLES, FRAME, RATE, TINY, CliTest, noise, read_wav, wav
 
-TINY = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
 
 
 class TokenTest(CliTest):

@@ -12,9 +12,8 @@ import tarfile
 import time
 import unittest
 
-from cli_support import MIMI, CliTest, noise, wav
+from cli_support import MIMI, TINY, CliTest, noise, wav
 
-TINY = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
 SHIM = os.path.join(os.environ["MIMI_BUILD_DIR"], "fault_shim.so")
 SOAK = "MIMI_SOAK" in os.environ
 SAMPLE = 12  # calls of each kind and run

@@ -7,9 +7,8 @@ import subprocess
 import sys
 import unittest
 
-from cli_support import MIMI, CliTest, noise, wav
+from cli_support import MIMI, TINY, CliTest, noise, wav
 
-TINY = os.path.join(os.environ["MIMI_TEST_MODELS"], "tiny-hf")
 SMALL_DISK = os.path.join(os.environ["MIMI_BUILD_DIR"], "small_disk.so")
 REAL = "MIMI_SOAK" in os.environ
 PAGE = 4096  # of which a tmpfs gives each file whole ones
