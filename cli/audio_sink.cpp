@@ -14,6 +14,7 @@
 #include "cli/ogg_pages.h"
 #include "cli/output_file.h"
 #include "cli/pcm.h"
+#include "cli/printable.h"
 #include "cli/temporary_file.h"
 #include "cli/usage_error.h"
 #include "cli/wav_header.h"
@@ -77,15 +78,26 @@ constexpr std::size_t kChunkFrames = 4096;
 // libsndfile takes one by chance, and the same sound would give other bytes each time.
 constexpr std::uint32_t kOggSerial = 1;
 
-struct CloseSound {
-  void operator()(SNDFILE* file) const { sf_close(file); }
-};
-using SoundFile = std::unique_ptr<SNDFILE, CloseSound>;
-
-std::string cannot_be_written(const std::string& name, int rate_hz, int channels,
-                              const SoundFile& sound) {
-  return name + ": cannot be written at " + std::to_string(rate_hz) + " Hz with " +
-         std::to_string(channels) + " channels: " + sf_strerror(sound.get());
+// Of those of libFLAC and libvorbis, of which libsndfile's messages say nothing; empty: none.
+std::string exceeded_limit(Container container, int rate_hz, int channels) {
+  constexpr int kMostAnyFlacHz = 65535;
+  constexpr int kMostFlacChannels = 8;
+  const bool is_flac = container == Container::kFlac;
+  const std::string form = is_flac ? "FLAC" : "Ogg Vorbis";
+  const int most_hz = is_flac ? 655350 : 200000;
+  if (is_flac && channels > kMostFlacChannels) {
+    return "FLAC holds at most " + std::to_string(kMostFlacChannels) + " channels, not " +
+           std::to_string(channels);
+  }
+  if (rate_hz > most_hz) {
+    return form + " is of at most " + std::to_string(most_hz) + " Hz, not " +
+           std::to_string(rate_hz);
+  }
+  if (is_flac && rate_hz > kMostAnyFlacHz && rate_hz % 10 != 0) {
+    return "FLAC of more than " + std::to_string(kMostAnyFlacHz) +
+           " Hz is of whole tens of them, not " + std::to_string(rate_hz);
+  }
+  return "";
 }
 
 // What libsndfile writes. It seeks, so what is not a regular file gets a copy at the end.
@@ -97,7 +109,9 @@ class SndfileSink : public AudioSink {
         channels_(static_cast<std::size_t>(channels)),
         is_flac_((format & SF_FORMAT_TYPEMASK) == SF_FORMAT_FLAC),
         is_ogg_((format & SF_FORMAT_TYPEMASK) == SF_FORMAT_OGG) {
-    check_limits(rate_hz, channels);
+    const std::string limit =
+        exceeded_limit(is_flac_ ? Container::kFlac : Container::kOgg, rate_hz, channels);
+    if (!limit.empty()) throw Error(file_.name() + ": " + limit);
     if (!file_.is_regular()) temporary_ = open_temporary_file();
     fd_ = temporary_ ? temporary_.get() : file_.fd();
     SF_INFO info{};
@@ -108,7 +122,11 @@ class SndfileSink : public AudioSink {
                      &SndfileSink::append, &SndfileSink::tell};
     sound_.reset(sf_open_virtual(&io, SFM_WRITE, &info, this));
     check();
-    if (sound_ == nullptr) throw Error(cannot_be_written(file_.name(), rate_hz, channels, sound_));
+    if (sound_ == nullptr) {
+      throw Error(file_.name() + ": cannot be written at " + std::to_string(rate_hz) + " Hz with " +
+                  counted(static_cast<std::uint64_t>(channels), "channel") + ": " +
+                  sf_strerror(nullptr));
+    }
   }
 
   void write(std::span<const float> interleaved) override {
@@ -137,26 +155,6 @@ class SndfileSink : public AudioSink {
   }
 
  private:
-  // Those of libFLAC and libvorbis, of which libsndfile's messages say nothing.
-  void check_limits(int rate_hz, int channels) const {
-    constexpr int kMostAnyFlacHz = 65535;
-    constexpr int kMostFlacChannels = 8;
-    const int most_hz = is_flac_ ? 655350 : 200000;
-    const std::string form = is_flac_ ? "FLAC" : "Ogg Vorbis";
-    if (is_flac_ && channels > kMostFlacChannels) {
-      throw Error(file_.name() + ": FLAC holds at most " + std::to_string(kMostFlacChannels) +
-                  " channels, not " + std::to_string(channels));
-    }
-    if (rate_hz > most_hz) {
-      throw Error(file_.name() + ": " + form + " is of at most " + std::to_string(most_hz) +
-                  " Hz, not " + std::to_string(rate_hz));
-    }
-    if (is_flac_ && rate_hz > kMostAnyFlacHz && rate_hz % 10 != 0) {
-      throw Error(file_.name() + ": FLAC of more than " + std::to_string(kMostAnyFlacHz) +
-                  " Hz is of whole tens of them, not " + std::to_string(rate_hz));
-    }
-  }
-
   static int integer_bits(int format) {
     const int subtype = format & SF_FORMAT_SUBMASK;
     return subtype == SF_FORMAT_PCM_16 ? 16 : subtype == SF_FORMAT_PCM_24 ? 24 : 0;
@@ -224,6 +222,10 @@ class SndfileSink : public AudioSink {
     return static_cast<sf_count_t>(done);
   }
 
+  struct Close {
+    void operator()(SNDFILE* file) const { sf_close(file); }
+  };
+
   OutputFile file_;
   int integer_bits_;  // 0: the format takes floats
   std::size_t channels_;
@@ -234,7 +236,7 @@ class SndfileSink : public AudioSink {
   int write_error_ = 0;
   bool has_samples_ = false;
   std::vector<int> integers_;
-  SoundFile sound_;
+  std::unique_ptr<SNDFILE, Close> sound_;
 };
 
 std::string lower_suffix(const std::string& path) {
@@ -283,19 +285,10 @@ void check_sample_format(const std::string& name, Container container, const Sin
   }
 }
 
-void check_sound(const std::string& name, Container container, const SinkOptions& options,
-                 int rate_hz, int channels) {
+void check_sound(const std::string& name, Container container, int rate_hz, int channels) {
   if (container == Container::kWav || container == Container::kRaw) return;
-  const UniqueFd file = open_temporary_file();
-  SF_INFO info{};
-  info.samplerate = rate_hz;
-  info.channels = channels;
-  info.format = sndfile_format(container, options);
-  const SoundFile sound(sf_open_fd(file.get(), SFM_WRITE, &info, SF_FALSE));
-  // libvorbis looks at its settings with the first samples only.
-  const std::vector<float> silence(static_cast<std::size_t>(channels));
-  if (sound && sf_writef_float(sound.get(), silence.data(), 1) == 1) return;
-  throw UsageError(cannot_be_written(name, rate_hz, channels, sound));
+  const std::string limit = exceeded_limit(container, rate_hz, channels);
+  if (!limit.empty()) throw UsageError(name + ": " + limit);
 }
 
 std::unique_ptr<AudioSink> open_audio_sink(const OutputPlace& place, const SinkOptions& options,

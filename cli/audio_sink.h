@@ -33,9 +33,9 @@ Container container_of(const std::string& path, const SinkOptions& options);
 
 // Throws UsageError, after `name`, where the container cannot hold samples as `options` ask for.
 void check_sample_format(const std::string& name, Container container, const SinkOptions& options);
-// Throws UsageError, after `name`, where no such file can be written.
-void check_sound(const std::string& name, Container container, const SinkOptions& options,
-                 int rate_hz, int channels);
+// Throws UsageError, after `name`, where the container holds no sound of that rate and number of
+// channels.
+void check_sound(const std::string& name, Container container, int rate_hz, int channels);
 
 struct OutputPlace {
   std::string path;  // "-" is standard output

@@ -397,7 +397,7 @@ void check_rate(const DetokenizeOptions& options, const DatasetSettings& setting
                      std::to_string(settings.sample_rate) + " Hz");
   }
   check_sound(name + " --as " + std::string(form_name(options.form)), container(options.form),
-              options.sink, settings.rate_hz, /*channels=*/1);
+              settings.rate_hz, /*channels=*/1);
 }
 
 int dry_run(const Workspace& sound, const DatasetSettings& settings, const DatasetFile& dataset,
