@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <ranges>
 #include <span>
 #include <string_view>
 
@@ -17,7 +16,7 @@ inline std::uint64_t big_endian(std::span<const std::uint8_t> bytes) {
 
 inline std::uint64_t little_endian(std::span<const std::uint8_t> bytes) {
   std::uint64_t value = 0;
-  for (const std::uint8_t byte : std::views::reverse(bytes)) value = value << 8 | byte;
+  for (auto byte = bytes.rbegin(); byte != bytes.rend(); ++byte) value = value << 8 | *byte;
   return value;
 }
 
